@@ -1,0 +1,352 @@
+"""The scikit-learn side: parameters, validation, fit, transform, scores.
+
+A variant is a leaf of :class:`BaseAutoencoder` that says what module and what criterion
+to train; ``docs/variants.md`` shows one from first line to last.
+"""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from skae import _codes
+from skae._fitting import Fitting
+from skae._modules import AutoencoderModule
+from skae._net import AutoencoderNet
+from skae._parts import make_parts, resolve_widths
+from skae._progress import progress_bar
+from skae._rows import Rows
+from skae._runtime import resolve_device, suitable_threads
+from skae._sklearn import Interval, StrOptions, fit_context
+from skae._statistics import Statistics
+from skae.networks import ACTIVATIONS
+
+FLOATS = (np.float64, np.float32)
+AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
+MAX_CHUNK = 8192
+
+
+class BaseAutoencoder(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """What all autoencoders share. Abstract; every variant is a final leaf."""
+
+    _net_class = AutoencoderNet
+    # Whether codes are rotated after training, to be uncorrelated and ordered.
+    _orders_codes = False
+
+    _parameter_constraints: dict = {
+        "n_components": [AT_LEAST_ONE],
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "encoder": [callable, None],
+        "decoder": [callable, None],
+        "init": [StrOptions({"pca", "random"})],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "max_iter": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "warm_start": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # What a variant defines.
+
+    @abstractmethod
+    def _make_criterion(self, statistics: Statistics) -> nn.Module:
+        """Return ``criterion(output, target)``, which gives one loss per row."""
+
+    def _make_module(self, statistics: Statistics) -> AutoencoderModule:
+        """Return the untrained module."""
+        return AutoencoderModule(**make_parts(self, statistics))
+
+    def _make_rows(self, X: np.ndarray, y) -> Rows:
+        """Return X and what else the class trains on. y is ignored unless asked for."""
+        return Rows(X)
+
+    # Fitting.
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn to encode and decode the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data, in any units.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is not a finite numeric table, or if a parameter does not suit it. What
+            an earlier ``fit`` left is kept.
+        """
+        with _all_or_nothing(self):
+            X = validate_data(self, X, dtype=FLOATS)
+            self._check_parameters(X)
+            rows = self._make_rows(X, y)
+            fitting = Fitting(self, rows, check_random_state(self.random_state))
+            context = self._init_callback_context(max_subtasks=fitting.max_epochs)
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            net = self._train(fitting, context, X, X if y is None else y)
+            self._adopt(net, fitting)
+        context.call_on_fit_task_end(
+            estimator=self, X=X, y=y, reconstruction_attributes=dict
+        )
+        return self
+
+    def _check_parameters(self, X: np.ndarray) -> None:
+        """Raise on parameters that are wrong together, or wrong for X."""
+        for side in ("encoder", "decoder"):
+            if isinstance(getattr(self, side), nn.Module):
+                raise ValueError(
+                    f"{side} is a built torch module. Pass a builder instead, a function "
+                    "(n_in, n_out) -> module: fit would train the module in place, so "
+                    "that a clone or a second fit would start from its weights."
+                )
+        resolve_widths(self.hidden_layer_sizes, X.shape[1])
+        resolve_device(self.device)
+        if self.warm_start and hasattr(self, "net_"):
+            module = self.net_.module_
+            shape = len(module.inputs.mean), len(module.basis.unit)
+            if shape != (X.shape[1], self.n_components):
+                raise ValueError(
+                    f"warm_start=True goes on from a fit with n_features={shape[0]} and "
+                    f"n_components={shape[1]}, not {X.shape[1]} and {self.n_components}. "
+                    "Use warm_start=False to start anew."
+                )
+
+    def _train(self, fitting: Fitting, context, X: np.ndarray, y) -> AutoencoderNet:
+        """Run the fit, a task of scikit-learn's callbacks for each epoch."""
+        epoch = None
+
+        def begin_epoch(net):
+            nonlocal epoch
+            epoch = context.subcontext(task_name="epoch")
+            epoch.call_on_fit_task_begin(estimator=self, X=X, y=y)
+
+        def end_epoch(net):
+            advance(net.history[-1])
+            return epoch.call_on_fit_task_end(
+                estimator=self,
+                X=X,
+                y=y,
+                reconstruction_attributes=lambda: {
+                    "net_": net.snapshot(),
+                    "_n_features_out": self.n_components,
+                },
+            )
+
+        name = type(self).__name__
+        with progress_bar(name, fitting.max_epochs, self.verbose) as advance:
+            return fitting.run(begin_epoch, end_epoch)
+
+    def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
+        """Set what ``fit`` leaves."""
+        if fitting.divergence:
+            warnings.warn(fitting.divergence, ConvergenceWarning, stacklevel=5)
+        n_trained = len(fitting.rows) - (fitting.n_valid if net.validation_.steps else 0)
+        self.n_iter_ = max(1, fitting.count_epochs(n_trained, net.kept_step_))
+        net.finish(history=fitting.history)
+        self.net_ = net
+        self._n_features_out = self.n_components
+        with suitable_threads(net.module_, fitting.batch_size):
+            self._settle_codes(fitting.rows)
+
+    def _settle_codes(self, rows: Rows) -> None:
+        arguments = self.net_, rows, _torch_dtype(rows.x.dtype), self._chunk()
+        _codes.settle_codes(*arguments, order=self._orders_codes)
+        if self._orders_codes:
+            self.explained_variance_ratio_ = _codes.explained_variance_ratio(*arguments)
+
+    # What has been fitted.
+
+    @property
+    def module_(self) -> AutoencoderModule:
+        # A second reference to the module would become a second module when unpickled.
+        return self.net_.module_
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        columns = {
+            "stage": "stage",
+            "epoch": "epoch",
+            "train_loss": "train_loss",
+            "valid_loss": "valid_loss",
+            "lr": "learning_rate",
+            "dur": "seconds",
+        }
+        frame = pd.DataFrame(list(self.net_.history), columns=list(columns))
+        # A refit has no rows held out; what skorch's callbacks read there is a replay.
+        frame["valid_loss"] = frame["valid_loss"].where(frame["stage"] != "refit")
+        return frame.rename(columns=columns)
+
+    # Using what was fitted.
+
+    def transform(self, X):
+        """Encode the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components)
+            The codes, in the dtype of X. The same rows always give the same codes.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        return self._map(_codes.encode, Rows(X))
+
+    def inverse_transform(self, X):
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes, as :meth:`transform` gives them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Rows in the units of the training data, in the dtype of the codes.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=FLOATS, input_name="X")
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but {type(self).__name__} decodes codes of "
+                f"n_components={self._n_features_out}. Pass what transform returned."
+            )
+        return self._map(_codes.decode, Rows(X))
+
+    def reconstruct(self, X):
+        """Encode and decode: ``inverse_transform(transform(X))`` in one pass.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            What the code retains of X, in the dtype of X.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        return self._map(_codes.reconstruct, Rows(X))
+
+    def score_samples(self, X):
+        """Score each row by how well it is reconstructed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Minus the mean squared error of each row in the units of X, whatever the
+            ``loss``, so that a search compares like with like. Higher is better.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        return -self._map(_codes.mean_squared_error, Rows(X))
+
+    def score(self, X, y=None):
+        """Return the mean of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        score : float
+            Minus the mean squared error in the units of X. Higher is better.
+        """
+        return float(np.mean(self.score_samples(X), dtype=np.float64))
+
+    def _map(self, function: Callable, rows: Rows) -> np.ndarray:
+        """Apply a function of module and batch to rows, in and out in their dtype."""
+        chunk = self._chunk()
+        with suitable_threads(self.net_.module_, min(chunk, len(rows))):
+            dtype = _torch_dtype(rows.x.dtype)
+            result = self.net_.map_batches(function, rows, dtype, chunk)
+        return result.astype(rows.x.dtype, copy=False)
+
+    def _chunk(self) -> int:
+        """How many rows fit into scikit-learn's ``working_memory``."""
+        # A row passes through a handful of float64 copies of itself and wider layers.
+        row_bytes = 8 * 16 * max(self.n_features_in_, 128)
+        n_rows = get_config()["working_memory"] * 2**20 // row_bytes
+        return int(np.clip(n_rows, 1, MAX_CHUNK))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _torch_dtype(dtype: np.dtype) -> torch.dtype:
+    return torch.float64 if dtype == np.float64 else torch.float32
+
+
+@contextmanager
+def _all_or_nothing(estimator):
+    """Give back what an earlier fit left if this one does not end well."""
+
+    def fitted() -> dict:
+        return {
+            name: value
+            for name, value in vars(estimator).items()
+            if (name.endswith("_") and not name.startswith("_"))
+            or name == "_n_features_out"
+        }
+
+    before = fitted()
+    try:
+        yield
+    except BaseException:
+        for name in fitted():
+            delattr(estimator, name)
+        vars(estimator).update(before)
+        raise

@@ -1,0 +1,142 @@
+"""One call of ``fit``: "auto" resolved, runs executed, callbacks told."""
+
+import copy
+import math
+from contextlib import nullcontext
+
+import numpy as np
+from torch import nn
+
+from skae._net import AutoencoderNet, EpochHook
+from skae._optimizer import FlatAdamW
+from skae._rows import Rows
+from skae._runtime import borrowed_generator, resolve_device, suitable_threads
+from skae._statistics import describe
+from skae._training import Run, count_valid, train, train_sizes
+
+N_LOOKS = 50  # at the rows held out, over a run
+CACHE_BELOW = 256 * 2**20  # bytes of a standardised copy of the rows
+
+
+class Fitting:
+    """The settings of one fit, and its course.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+        Whose parameters and hooks are used. It is not changed.
+
+    rows : Rows
+        All rows to learn from.
+
+    random_state : RandomState
+        Draws the seed and the rows to hold out.
+    """
+
+    def __init__(self, estimator, rows: Rows, random_state: np.random.RandomState):
+        self.estimator = estimator
+        self.rows = rows
+        self.random_state = random_state
+        self.seed = int(random_state.randint(np.iinfo(np.int32).max))
+        self.device = resolve_device(estimator.device)
+        self.batch_size = _batch_size(estimator.batch_size, len(rows))
+        self.n_valid = 0
+        if estimator.early_stopping:
+            self.n_valid = count_valid(len(rows), estimator.validation_fraction)
+        self.history: list[dict] = []
+        self.divergence: str | None = None  # what to warn of
+
+    @property
+    def max_epochs(self) -> int:
+        """The most epochs that the runs of this fit can take, all together."""
+        sizes = train_sizes(len(self.rows), self.estimator.early_stopping, self.n_valid)
+        return sum(self.count_epochs(size, self._n_steps(size)) for size in sizes)
+
+    def count_epochs(self, n_rows: int, n_steps: int) -> int:
+        return math.ceil(n_steps / math.ceil(n_rows / self.batch_size))
+
+    def _n_steps(self, n_rows: int) -> int:
+        """The budget of a run on so many rows."""
+        if self.estimator.max_iter != "auto":
+            return self.estimator.max_iter * math.ceil(n_rows / self.batch_size)
+        return int(np.clip(600 * math.sqrt(len(self.rows) / 1000), 150, 6000))
+
+    def run(self, begin_epoch, end_epoch) -> AutoencoderNet:
+        """Train; the hooks are called with the net around each epoch."""
+        self.hook = EpochHook(begin_epoch, end_epoch)
+        return train(
+            self.rows,
+            self.estimator.early_stopping,
+            self.n_valid,
+            self.random_state,
+            self._execute,
+        )
+
+    def _execute(self, run: Run) -> AutoencoderNet:
+        module, criterion = self._make_parts(run)
+        net = self._make_net(run, module, criterion)
+        estimator = self.estimator
+        user_built = estimator.encoder is not None or estimator.decoder is not None
+        # Our networks draw from the net's generator; a user's dropout knows only torch's.
+        draws = (
+            borrowed_generator(self.seed, self.device) if user_built else nullcontext()
+        )
+        with suitable_threads(module, self.batch_size), draws:
+            net.fit((run.train, run.valid))
+        for row in net.history:
+            row["stage"] = run.stage
+        self.history += list(net.history)
+        if net.diverged_:
+            self.divergence = (
+                f"The loss was no longer finite after step {net.step_}; the weights of "
+                f"step {net.kept_step_} were kept. Lower learning_rate="
+                f"{estimator.learning_rate}, or look for extreme values in X."
+            )
+        return net
+
+    def _make_parts(self, run: Run) -> tuple[nn.Module, nn.Module]:
+        estimator = self.estimator
+        statistics = describe(run.described, estimator.n_components, run.train)
+        with borrowed_generator(self.seed, self.device):
+            criterion = estimator._make_criterion(statistics)
+            if estimator.warm_start and hasattr(estimator, "net_"):
+                module = copy.deepcopy(estimator.net_.module_).requires_grad_(True)
+            else:
+                module = estimator._make_module(statistics)
+        if self.device.type == "mps":  # has no float64, so statistics lose digits there
+            module = module.float()
+        return module, criterion
+
+    def _make_net(
+        self, run: Run, module: nn.Module, criterion: nn.Module
+    ) -> AutoencoderNet:
+        estimator = self.estimator
+        n_steps = round(run.share * self._n_steps(len(run.train)))
+        patience = estimator.n_iter_no_change
+        if patience == "auto":  # the cosine brings most of the gain in its second half
+            patience = N_LOOKS // 2
+        callbacks = copy.deepcopy(list(estimator.callbacks or []))
+        return estimator._net_class(
+            module,
+            criterion,
+            n_steps=n_steps,
+            check_every=max(1, n_steps // N_LOOKS),
+            # Folds are compared step by step, so all of them go the whole way.
+            patience=None if run.is_fold else patience,
+            repeats=run.repeats,
+            seed=self.seed,
+            cache=4 * run.train.x[:1].size * len(run.train) <= CACHE_BELOW,
+            optimizer=FlatAdamW,
+            lr=estimator.learning_rate,
+            batch_size=self.batch_size,
+            callbacks=[*callbacks, ("epoch_hook", self.hook)],
+            device=str(self.device),
+            train_split=None,
+            verbose=0,
+        )
+
+
+def _batch_size(batch_size: str | int, n_samples: int) -> int:
+    if batch_size != "auto":
+        return min(batch_size, n_samples)
+    return min(2 ** round(math.log2(np.clip(n_samples / 16, 32, 512))), n_samples)

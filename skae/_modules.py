@@ -1,0 +1,252 @@
+"""Encoder, decoder, and the linear path that makes them start as PCA.
+
+An :class:`AutoencoderModule` has two faces. ``forward`` is what is trained: standardised
+rows in, standardised reconstruction out, in float32. ``encode``, ``decode`` and
+``reconstruct`` are what users meet: rows in the units of X, codes centred, rotated and
+ordered. A variant overrides ``forward``, ``to_code`` or ``from_code``; the second face
+follows.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class AutoencoderOutput(NamedTuple):
+    reconstruction: Tensor  # (n_samples, n_outputs), standardised; a logit for bernoulli
+    code: Tensor  # (n_samples, n_components), as the decoder takes it
+
+
+class Standardizer(nn.Module):
+    """Between the units of the data and columns of mean 0 and variance 1.
+
+    The statistics stay in float64, and centring happens before the cast to float32, so
+    that a large offset costs no precision.
+    """
+
+    def __init__(self, mean: Tensor, spread: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean.double())
+        self.register_buffer("spread", spread.double())
+        # A constant column passes undivided, and comes back as its mean: its spread is 0.
+        divisor = torch.where(spread > 0, spread, torch.ones_like(spread))
+        self.register_buffer("divisor", divisor.double())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.divisor
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return x * self.spread + self.mean
+
+
+class Probability(nn.Module):
+    """Between targets in [0, 1], which are trained on as they are, and logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def inverse(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+
+def silence(network: nn.Sequential) -> nn.Sequential:
+    """Let a stack that ends in a linear layer start at zero."""
+    nn.init.zeros_(network[-1].weight)
+    nn.init.zeros_(network[-1].bias)
+    return network
+
+
+class LinearPath(nn.Module):
+    """``x @ weight + bias + network(x)``, the network starting at zero.
+
+    Training begins at the linear map (PCA, say) and adds what the map misses. Outside
+    the box of inputs that it was trained on, the network has learned nothing: its input
+    is clamped to a somewhat larger box and its output fades with the distance, so that
+    far rows are treated as the linear map treats them, instead of being sent wherever
+    the network happens to extrapolate.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps (n_samples, n_in) to (n_samples, n_out).
+
+    weight : Tensor of shape (n_in, n_out), float64
+        The linear map that training starts from.
+
+    bias : Tensor of shape (n_out,), default=None
+        Constant added to the output.
+
+    box : Tensor of shape (2, n_in), default=None
+        Least and largest training inputs. None finds them in the course of training.
+
+    gain : bool, default=False
+        Silence the network by a factor per output that starts at 0. Without it the
+        network must be one that starts at zero by itself, see :func:`silence`.
+    """
+
+    # How much wider than the box of training inputs, and how fast the fading.
+    margin = 1.25
+    fading = 4.0
+
+    def __init__(
+        self,
+        network: nn.Module,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        *,
+        box: Tensor | None = None,
+        gain: bool = False,
+    ):
+        super().__init__()
+        self.network = network
+        self.gain = nn.Parameter(torch.zeros(weight.shape[1])) if gain else None
+        self.weight = nn.Parameter(weight.float().contiguous())
+        # What float32 cannot hold of the weight; float64 inference adds it back.
+        remainder = weight.double() - weight.float().double()
+        self.register_buffer("remainder", remainder.float())
+        self.register_buffer("bias", None if bias is None else bias.float())
+        self.register_buffer("low", torch.zeros(len(weight)))
+        self.register_buffer("high", torch.zeros(len(weight)))
+        self.finds_box = box is None
+        if box is not None:
+            self.cover(box.float())
+
+    @torch.no_grad()
+    def cover(self, x: Tensor) -> None:
+        """Widen the box of known inputs to hold ``x``."""
+        low, high = x.aminmax(dim=0)
+        torch.minimum(self.low, low, out=self.low)
+        torch.maximum(self.high, high, out=self.high)
+
+    @torch.no_grad()
+    def uncover(self) -> None:
+        """Forget the box of known inputs; the mean, 0, is always known."""
+        self.low.zero_()
+        self.high.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        if x.dtype == torch.float64:
+            weight = weight + self.remainder
+        linear = x @ weight if self.bias is None else torch.addmm(self.bias, x, weight)
+        return linear + self._correction(x)
+
+    def _correction(self, x: Tensor) -> Tensor:
+        if self.training:  # what is trained on makes the box
+            if self.finds_box:
+                self.cover(x)
+            inside, trust = x, self.gain
+        else:
+            inside, trust = self._inside(x)
+        correction = self.network(inside)
+        return correction if trust is None else correction * trust
+
+    def _inside(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        inside = x.clamp(middle - self.margin * half, middle + self.margin * half)
+        # In units of the box; a box without width takes the standard deviation, 1.
+        excess = (x - inside) / torch.where(half > 0, half, torch.ones_like(half))
+        trust = 1 / (1 + self.fading * excess.square().sum(dim=1, keepdim=True))
+        return inside, trust if self.gain is None else trust * self.gain
+
+
+class CodeBasis(nn.Module):
+    """Between the decoder's codes and the user's: a scale, a shift and a rotation.
+
+    The decoder's codes have variance near 1, which suits a network. The user's are in
+    the units of X, centred, and (where the class orders its codes) uncorrelated.
+    """
+
+    def __init__(self, unit: Tensor):
+        super().__init__()
+        self.register_buffer("unit", unit.double())
+        self.register_buffer("shift", torch.zeros_like(self.unit))
+        self.register_buffer("rotation", torch.eye(len(unit), dtype=torch.float64))
+
+    def forward(self, code: Tensor) -> Tensor:
+        return (code * self.unit - self.shift) @ self.rotation
+
+    def inverse(self, code: Tensor) -> Tensor:
+        return (code @ self.rotation.T + self.shift) / self.unit
+
+    def turn(self, shift: Tensor, rotation: Tensor) -> None:
+        """Move the user's codes by ``(codes - shift) @ rotation``, on top of what is."""
+        self.shift += shift @ self.rotation.T
+        self.rotation.copy_(self.rotation @ rotation)
+
+
+class AutoencoderModule(nn.Module):
+    """Encoder and decoder between a standardiser of rows and a basis for codes.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Maps standardised rows (n_samples, n_features) to codes.
+
+    decoder : nn.Module
+        Maps codes to standardised targets (n_samples, n_outputs).
+
+    inputs : Standardizer
+        Units of the rows.
+
+    outputs : Standardizer or Probability
+        Units of the targets; for most classes those of the rows.
+
+    basis : CodeBasis
+        Units, order and signs of the codes.
+    """
+
+    # The source of every random draw; the net lends one while it trains.
+    generator: torch.Generator | None = None
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        inputs: Standardizer,
+        outputs: nn.Module,
+        basis: CodeBasis,
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.inputs = inputs
+        self.outputs = outputs
+        self.basis = basis
+
+    # What is trained: standardised units, the weights' dtype.
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> NamedTuple:
+        code = self.to_code(x, condition)
+        return AutoencoderOutput(self.from_code(code, condition), code)
+
+    def to_code(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.encoder(x)
+
+    def from_code(self, code: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.decoder(code)
+
+    def after_step(self) -> None:
+        """Called after each optimiser step, for state that gradients do not move."""
+
+    # What users meet: the units of X, the dtype of the caller.
+
+    def standardize(self, x: Tensor) -> Tensor:
+        return self.inputs(x).to(self._dtype)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.basis(self.to_code(self.standardize(x), condition))
+
+    def decode(self, code: Tensor, condition: Tensor | None = None) -> Tensor:
+        raw = self.basis.inverse(code).to(self._dtype)
+        return self.outputs.inverse(self.from_code(raw, condition))
+
+    def reconstruct(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        code = self.to_code(self.standardize(x), condition)
+        return self.outputs.inverse(self.from_code(code, condition))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype

@@ -1,0 +1,375 @@
+"""The skorch side: an epoch loop over whole batches, and nothing else re-invented.
+
+Callbacks, per-epoch history, device moves and pickling across devices are skorch's. Ours
+are the step (no closures, no per-batch history), the schedule, and the watch over the
+validation loss, which counts steps because an epoch may be four steps or forty thousand.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import skorch
+import torch
+from skorch.callbacks import Callback, EpochTimer, LRScheduler
+from torch import Tensor
+
+from skae._rows import Batch, Rows, ShuffledBatches
+
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class Validation(NamedTuple):
+    """What the rows held out say of a run, step by step."""
+
+    steps: list[int]  # at which the loss was taken, beginning with 0
+    losses: list[np.ndarray]  # (n_valid,) each
+    means: list[float]  # of the same
+
+    def mean_at(self, step: int) -> float:
+        return float(np.interp(step, self.steps, self.means))
+
+
+class AutoencoderNet(skorch.NeuralNet):
+    """Trains a module for a number of steps and keeps the weights that validate best.
+
+    Parameters
+    ----------
+    module, criterion : nn.Module
+        ``criterion(module(x), target)`` is one loss per row. Instances, so that skorch's
+        ``module__*`` parameters stay out of the way.
+
+    n_steps : int
+        Length of the run, from which the schedule of the learning rate follows.
+
+    check_every : int, default=1
+        Steps between two looks at the validation loss.
+
+    patience : int, default=None
+        Number of looks without a better validation loss after which the run ends; None
+        never ends it.
+
+    repeats : Validation, default=None
+        The judgement of the run that this one repeats on more rows; callbacks read the
+        validation loss from it.
+
+    schedule : {"cosine", "constant"}, default="cosine"
+        What follows the warm-up, unless a skorch ``LRScheduler`` is among the callbacks.
+
+    seed : int, default=0
+        Seed of batches and of the module's draws.
+
+    cache : bool, default=True
+        Keep a standardised copy of the training rows.
+
+    **kwargs : dict
+        Parameters of :class:`skorch.NeuralNet`.
+    """
+
+    warm_up = 0.05  # share of the steps
+    last_rate = 0.01  # of the learning rate, at the end of the cosine
+
+    def __init__(
+        self,
+        module,
+        criterion,
+        *,
+        n_steps,
+        check_every=1,
+        patience=None,
+        repeats=None,
+        schedule="cosine",
+        seed=0,
+        cache=True,
+        **kwargs,
+    ):
+        super().__init__(module, criterion, **kwargs)
+        self.n_steps = n_steps
+        self.check_every = check_every
+        self.patience = patience
+        self.repeats = repeats
+        self.schedule = schedule
+        self.seed = seed
+        self.cache = cache
+
+    # Batches.
+
+    def get_dataset(self, X, y=None):
+        return X
+
+    def get_iterator(self, dataset, training=False):
+        return ShuffledBatches(
+            dataset, self.prepare, self.batch_size, self.generator_, self.cache
+        )
+
+    def prepare(self, batch: Batch) -> Batch:
+        """To the device, and to the units and the dtype that the module trains in."""
+        module = self.module_
+        x, target, condition = (self.to_device(values) for values in batch)
+        standardized = module.standardize(x)
+        if target is None and module.outputs is module.inputs:
+            target = standardized
+        else:
+            target = module.outputs(x if target is None else target)
+            target = target.to(standardized.dtype)
+        if condition is not None:
+            condition = condition.to(standardized.dtype)
+        return Batch(standardized, target, condition)
+
+    def to_device(self, values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        if torch.device(self.device).type == "mps":  # has no float64
+            values = values.float()
+        return values.to(self.device)
+
+    # The loop.
+
+    def get_default_callbacks(self):
+        return [("epoch_timer", EpochTimer())]
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on ``X = (rows, rows held out or None)``; skorch's, but for Ctrl-C."""
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            self.fit_loop(X, y)
+        except KeyboardInterrupt as interrupt:
+            # skorch's callbacks end a run by raising it; a person's must get through.
+            if not _raised_by_skorch(interrupt):
+                raise
+        finally:
+            self.module_.generator = None
+        self._restore()
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        train, valid = X
+        self.generator_ = torch.Generator().manual_seed(self.seed)
+        # Draws of the module happen on its device; the order of rows is drawn on the CPU.
+        self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
+        self.step_ = 0
+        self.stopped_ = self.diverged_ = False
+        self.validation_ = Validation([], [], [])
+        self._valid = None if valid is None else self.prepare(valid[:])
+        self._kept = None
+        self._n_misses = 0
+        self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
+        self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
+        batches = self.get_iterator(train, training=True)
+        self._look(loss=0.0)
+        while not self._finished():
+            self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
+            self.run_single_epoch(batches, True, "train", self.train_step)
+            self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
+        return self
+
+    def _finished(self) -> bool:
+        return self.stopped_ or self.step_ >= self.n_steps
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        self.optimizer_.gather()  # a callback may have frozen or thawed parameters
+        losses = []
+        for batch in iterator:
+            if self._scheduled:
+                self._set_learning_rate()
+            if self._hooked:
+                self.notify("on_batch_begin", batch=batch, training=True)
+            loss = step_fn(batch)
+            losses.append(loss)
+            self.step_ += 1
+            if self._hooked:
+                self.notify("on_batch_end", batch=batch, training=True, loss=loss)
+            if self.step_ % self.check_every == 0 or self._finished():
+                self._look(loss=float(loss))
+            if self._finished():
+                break
+        self._record(float(torch.stack(losses).mean()))
+
+    def train_step(self, batch: Batch, **fit_params) -> Tensor:
+        if not self.module_.training:  # a look at the rows held out switched it off
+            self._set_training(True)
+        self.optimizer_.zero_grad()
+        loss = self.criterion_(self.infer(batch), batch.target).mean()
+        loss.backward()
+        if self._hooked:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=list(self.module_.named_parameters()),
+                batch=batch,
+                training=True,
+            )
+        self.optimizer_.step()
+        self.module_.after_step()
+        return loss.detach()
+
+    def infer(self, batch: Batch, **fit_params) -> NamedTuple:
+        if batch.condition is None:
+            return self.module_(batch.x)
+        return self.module_(batch.x, batch.condition)
+
+    def _set_learning_rate(self) -> None:
+        warm_up = max(1, int(self.warm_up * self.n_steps))
+        if self.step_ < warm_up:
+            factor = (self.step_ + 1) / warm_up
+        elif self.schedule == "constant":
+            factor = 1.0
+        else:
+            done = (self.step_ - warm_up) / max(1, self.n_steps - warm_up)
+            wave = (1 + math.cos(math.pi * done)) / 2
+            factor = self.last_rate + (1 - self.last_rate) * wave
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.lr * factor
+
+    # Validation, and the weights to keep.
+
+    def _look(self, loss: float) -> None:
+        """Note how the run is doing, and keep its weights if they are the best so far."""
+        finite = math.isfinite(loss)
+        if finite and self._valid is not None:
+            held_out = self.validation_losses(self._valid)
+            finite = bool(np.isfinite(held_out).all())
+        if not finite:
+            self.stopped_ = self.diverged_ = True
+            return
+        if self._valid is None:
+            self._keep()
+            return
+        self.validation_.steps.append(self.step_)
+        self.validation_.losses.append(held_out)
+        self.validation_.means.append(float(held_out.mean()))
+        if self.validation_.means[-1] < min(
+            self.validation_.means[:-1], default=math.inf
+        ):
+            self._keep()
+            self._n_misses = 0
+        else:
+            self._n_misses += 1
+            if self._n_misses == self.patience:
+                self.stopped_ = True
+
+    @torch.no_grad()
+    def validation_losses(self, batch: Batch) -> np.ndarray:
+        self._set_training(False)
+        losses = self.criterion_(self.infer(batch), batch.target)
+        return losses.cpu().double().numpy()
+
+    def _keep(self) -> None:
+        state = self.module_.state_dict()
+        self._kept = {name: values.clone() for name, values in state.items()}
+        self.kept_step_ = self.step_
+
+    def _restore(self) -> None:
+        if self._kept is not None:
+            self.module_.load_state_dict(self._kept)
+
+    # History.
+
+    def _record(self, train_loss: float) -> None:
+        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        self.history.record("step", self.step_)
+        self._record_loss("train_loss", train_loss)
+        judgement = self.repeats or self.validation_
+        if judgement.losses:
+            self._record_loss("valid_loss", judgement.mean_at(self.step_))
+
+    def _record_loss(self, name: str, value: float) -> None:
+        """With the flag for a new best, which skorch's own callbacks look for."""
+        earlier = [row[name] for row in self.history[:-1]]
+        self.history.record(name, value)
+        self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
+
+    # After training.
+
+    def finish(self, history: list[dict]) -> None:
+        """Forget what only training needs, and take over the history of the whole fit."""
+        self.optimizer_.release()
+        self.module_.eval().requires_grad_(False)
+        self.criterion_.eval()
+        self.history[:] = history
+        self.validation_ = self.repeats = None
+        self.callbacks = [c for c in self.callbacks if not _is_hook(c)]
+        self.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
+        for name in ("optimizer_", "generator_", "_valid", "_kept"):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def snapshot(self) -> "AutoencoderNet":
+        """A copy that stays as the module is now, ready for inference."""
+        twin = copy.copy(self)
+        with twin._current_init_context("module"):
+            twin.module_ = copy.deepcopy(self.module_)
+        twin.module_.eval()
+        return twin
+
+    def module_for(self, dtype: torch.dtype) -> torch.nn.Module:
+        """The module, able to compute in ``dtype``; a float64 twin is made once."""
+        if dtype != torch.float64 or torch.device(self.device).type == "mps":
+            return self.module_
+        state = chain(self.module_.parameters(), self.module_.buffers())
+        version = sum(tensor._version for tensor in state)
+        made_from, twin = self.__dict__.get("_twin", (None, None))
+        if made_from != version:
+            twin = copy.deepcopy(self.module_).double()
+            self.__dict__["_twin"] = version, twin
+        return twin
+
+    def apply(
+        self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int
+    ) -> Iterator:
+        """Yield ``function(module, batch)`` for each chunk, batches in data units."""
+        module = self.module_for(dtype)
+        for batch in rows.chunks(chunk):
+            with torch.inference_mode():
+                yield function(module, Batch(*(self.to_device(v) for v in batch)))
+
+    def map_batches(
+        self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int
+    ) -> np.ndarray:
+        """The same, put together to one array."""
+        results = [r.cpu() for r in self.apply(function, rows, dtype, chunk)]
+        return (results[0] if len(results) == 1 else torch.cat(results)).numpy()
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        try:
+            # skorch would pickle the module twice: as given and as initialised.
+            self.module = self.criterion = None
+            self.__dict__.pop("_twin", None)
+            return super().__getstate__()
+        finally:
+            self.__dict__.update(state)
+
+
+class EpochHook(Callback):
+    """Calls ``begin(net)`` and ``end(net)`` with each epoch; if ``end`` is true, stops."""
+
+    def __init__(self, begin: Callable, end: Callable):
+        self.begin = begin
+        self.end = end
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.begin(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        net.stopped_ |= bool(self.end(net))
+
+
+def _overrides(callback: Callback, hooks: tuple[str, ...]) -> bool:
+    return any(getattr(type(callback), h) is not getattr(Callback, h) for h in hooks)
+
+
+def _raised_by_skorch(interrupt: KeyboardInterrupt) -> bool:
+    traceback = interrupt.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_globals["__name__"].startswith("skorch.callbacks")
+
+
+def _is_hook(callback) -> bool:
+    return isinstance(callback, tuple) and isinstance(callback[1], EpochHook)

@@ -1,0 +1,113 @@
+"""From an estimator's parameters to the parts of its module."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+import torch
+from torch import nn
+
+from skae._modules import CodeBasis, LinearPath, Probability, Standardizer, silence
+from skae._statistics import Statistics
+from skae.networks import mlp
+
+# From this many features on, the default networks are twice as wide.
+WIDE = 50
+
+
+def make_parts(estimator, statistics: Statistics) -> dict:
+    """Return the arguments of :class:`skae._modules.AutoencoderModule`."""
+    mean = torch.as_tensor(statistics.mean)
+    inputs = Standardizer(mean, torch.as_tensor(statistics.spread))
+    unit = torch.as_tensor(_code_unit(statistics, estimator.init))
+    bernoulli = getattr(estimator, "loss", None) == "bernoulli"
+    n_features, n_components = statistics.n_features, statistics.n_components
+    encoder = make_network(estimator, "encoder", n_features, n_components)
+    decoder = make_network(estimator, "decoder", n_components, n_features)
+    if estimator.init == "pca":
+        components = torch.as_tensor(statistics.components)
+        into = inputs.divisor[:, None] * components / unit
+        back, bias = (components * unit).T, None
+        if bernoulli:  # through the slope of the logit at the mean
+            mean = mean.clamp(0.01, 0.99)
+            back, bias = back / (mean * (1 - mean)), mean.logit()
+        else:
+            back = back / inputs.divisor
+        box = inputs(torch.as_tensor(statistics.box))
+        encoder = LinearPath(encoder, into, box=box, gain=estimator.encoder is not None)
+        decoder = LinearPath(decoder, back, bias, gain=estimator.decoder is not None)
+    return {
+        "encoder": encoder,
+        "decoder": decoder,
+        "inputs": inputs,
+        "outputs": Probability() if bernoulli else inputs,
+        "basis": CodeBasis(unit),
+    }
+
+
+def make_network(estimator, side: str, n_in: int, n_out: int) -> nn.Module:
+    """Build one side, by the user's builder if there is one.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+        Whose parameters say how.
+
+    side : {"encoder", "decoder"}
+        Which of them.
+
+    n_in, n_out : int
+        Widths that the network must have.
+    """
+    builder = getattr(estimator, side)
+    if builder is not None:
+        network = builder(n_in, n_out)
+        _check_network(network, side, n_in, n_out)
+        return network.float()
+    widths = resolve_widths(estimator.hidden_layer_sizes, max(n_in, n_out))
+    if side == "decoder":
+        widths = widths[::-1]
+    network = mlp(n_in, n_out, hidden_layer_sizes=widths, activation=estimator.activation)
+    # Beside a linear path a network starts at zero. A user's may be of any kind and is
+    # silenced from outside, by a gain.
+    return silence(network) if estimator.init == "pca" else network
+
+
+def resolve_widths(hidden_layer_sizes: str | Sequence[int], n_features: int) -> tuple:
+    """Return the widths of the encoder's hidden layers."""
+    if isinstance(hidden_layer_sizes, str):
+        return (64, 64, 64) if n_features < WIDE else (128, 128, 128)
+    widths = tuple(np.atleast_1d(hidden_layer_sizes).tolist())
+    if not all(isinstance(width, Integral) and width >= 1 for width in widths):
+        raise ValueError(
+            f"hidden_layer_sizes={hidden_layer_sizes!r} must be 'auto' or hold integers "
+            "of at least 1, one per hidden layer of the encoder."
+        )
+    return widths
+
+
+def _check_network(network: nn.Module, side: str, n_in: int, n_out: int) -> None:
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"{side} must be a function (n_in, n_out) -> torch.nn.Module, but "
+            f"{side}({n_in}, {n_out}) returned {type(network).__name__}."
+        )
+    with torch.no_grad():
+        was_training = network.training
+        shape = tuple(network.eval()(torch.zeros(2, n_in)).shape)
+        network.train(was_training)
+    if shape != (2, n_out):
+        raise ValueError(
+            f"{side}({n_in}, {n_out}) built a network that maps shape (2, {n_in}) to "
+            f"{shape}, not (2, {n_out}). Its last layer must be n_out wide."
+        )
+
+
+def _code_unit(statistics: Statistics, init: str) -> np.ndarray:
+    """What one unit of the decoder's codes is, in units of X."""
+    overall = np.sqrt(np.mean(np.square(statistics.spread))) or 1.0
+    if init == "random":
+        return np.full(statistics.n_components, overall)
+    # Directions beyond the rank, which only the network can use, get a unit, too.
+    floor = 1e-3 * (statistics.deviations[0] or overall)
+    return np.maximum(statistics.deviations, floor)

@@ -1,0 +1,123 @@
+"""Rows of data, handed out in whole batches: one index operation, never row by row."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    x: Tensor  # (n_rows, n_features)
+    target: Tensor | None  # (n_rows, n_outputs); None is x itself
+    condition: Tensor | None  # (n_rows, n_conditions); None where a class has none
+
+
+class Rows:
+    """Arrays that share their first axis, and which of their rows count.
+
+    Nothing is copied until a batch is taken, so that rows of a memory map stay on disk.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        The data, in the units and the dtype that the caller gave.
+
+    target : ndarray of shape (n_samples, n_outputs), default=None
+        What to reconstruct; None is x.
+
+    condition : ndarray of shape (n_samples, n_conditions), default=None
+        What encoder and decoder see besides.
+
+    index : ndarray of int, default=None
+        The rows that count, in this order; None is all of them.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        target: np.ndarray | None = None,
+        condition: np.ndarray | None = None,
+        index: np.ndarray | None = None,
+    ):
+        self.x = x
+        self.target = target
+        self.condition = condition
+        self.index = np.arange(len(x)) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def subset(self, index: np.ndarray) -> "Rows":
+        return Rows(self.x, self.target, self.condition, self.index[index])
+
+    def __getitem__(self, index) -> Batch:
+        rows = self.index[index]
+        columns = (self.x, self.target, self.condition)
+        # An array of integers copies, so torch never wraps memory that is read-only.
+        return Batch(*(None if c is None else torch.from_numpy(c[rows]) for c in columns))
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+
+class ShuffledBatches:
+    """Every row once, in a new order at each pass.
+
+    The batches are as equal as can be and at most ``batch_size`` long: no row is
+    dropped, and no batch is a leftover of one, which would carry as much weight as a
+    full one and break batch statistics.
+
+    Parameters
+    ----------
+    rows : Rows
+        The data.
+
+    prepare : callable, Batch -> Batch
+        Moves a batch to the device and standardises it.
+
+    batch_size : int
+        The most rows in a batch.
+
+    generator : torch.Generator
+        Draws the orders.
+
+    cache : bool
+        Prepare all rows at the start instead of batch by batch: faster, and as large as
+        a float32 copy of the data.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        prepare: Callable[[Batch], Batch],
+        batch_size: int,
+        generator: torch.Generator,
+        cache: bool,
+    ):
+        self.rows = rows
+        self.prepare = prepare
+        self.n_batches = -(-len(rows) // batch_size)
+        self.generator = generator
+        self.cached = prepare(rows[:]) if cache else None
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = torch.randperm(len(self.rows), generator=self.generator)
+        for index in order.tensor_split(self.n_batches):
+            if self.cached is None:
+                yield self.prepare(self.rows[index.numpy()])
+            else:
+                yield select(self.cached, index)
+
+
+def select(batch: Batch, index: Tensor) -> Batch:
+    """Rows of a prepared batch, sharing what it shares (the target is often x)."""
+    index = index.to(batch.x.device)
+    x = batch.x[index]
+    target = x if batch.target is batch.x else batch.target[index]
+    return Batch(x, target, None if batch.condition is None else batch.condition[index])

@@ -1,0 +1,106 @@
+"""Where the work runs: device, threads, and the random stream. Nothing global changes.
+
+torch's number of threads and its default generator are shared by all threads, one way or
+another. Both are borrowed under a lock and given back, so that fits in several threads do
+not disturb each other or the caller.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+# A step of fewer operations than this is over before a second thread has woken up; on a
+# machine with busy cores waiting for it costs 5 to 25 times the step.
+ONE_THREAD_BELOW = 50e6
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device to use: "auto" is CUDA if there is any, then Apple's MPS, then the CPU."""
+    if str(device) == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is not a device that torch knows. Use 'auto', 'cpu', "
+            "'cuda', 'cuda:0', 'mps' or another torch.device."
+        ) from error
+    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if not available.get(resolved.type, lambda: True)():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds no such device here. "
+            "Use device='auto' to take the best one available."
+        )
+    return resolved
+
+
+class _SingleThread(threading.local):
+    """Run torch on one thread, then on as many as before.
+
+    torch's number of threads belongs to the calling thread, but a thread that meets
+    torch for the first time takes the number that any other set last. So the first to
+    enter saves it, and everyone restores what the first one saw.
+    """
+
+    _lock = threading.Lock()
+    _n_inside = 0
+    _saved = 1
+
+    depth = 0  # of this thread; threading.local keeps the instance apart
+
+    def __enter__(self):
+        cls = _SingleThread
+        with cls._lock:
+            if self.depth == 0:
+                if cls._n_inside == 0:
+                    cls._saved = torch.get_num_threads()
+                cls._n_inside += 1
+                if torch.get_num_threads() != 1:
+                    torch.set_num_threads(1)
+            self.depth += 1
+
+    def __exit__(self, *error):
+        cls = _SingleThread
+        with cls._lock:
+            self.depth -= 1
+            if self.depth == 0:
+                cls._n_inside -= 1
+                if cls._saved != 1:
+                    torch.set_num_threads(cls._saved)
+
+
+_single_thread = _SingleThread()
+
+
+@contextmanager
+def suitable_threads(module: nn.Module, n_rows: int) -> Iterator[None]:
+    """Use one thread where a pass of ``n_rows`` through ``module`` is too small for two."""
+    n_weights = sum(parameter.numel() for parameter in module.parameters())
+    if 6 * n_weights * n_rows < ONE_THREAD_BELOW:
+        with _single_thread:
+            yield
+    else:
+        yield
+
+
+_default_generator_lock = threading.RLock()
+
+
+@contextmanager
+def borrowed_generator(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's default generators, then put back what was there.
+
+    For code that draws from them and takes no generator: the initialisation of layers,
+    and dropout in a network that a user built.
+    """
+    cuda = [device] if device.type == "cuda" else []
+    with _default_generator_lock, torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        yield

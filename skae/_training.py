@@ -1,0 +1,153 @@
+"""How long to train, and on which rows: the part that keeps the promise to match PCA.
+
+A run on part of the rows is judged on the rest, step 0 included, which is PCA if the
+module starts there.
+
+- Fewer than 100 rows: every row is held out once, in five folds. The number of steps is
+  the one with the least mean error, and training must beat step 0 by more than one
+  standard error over the rows, or nothing is trained.
+- Fewer than 2,000: some rows are held out once.
+- In both cases the model is then trained again on all rows, for the share of the budget
+  that did best, because a linear path from nine tenths of few rows is worse than PCA on
+  all of them.
+- More: statistics and path come from all rows from the start, and the weights with the
+  least error on the rows held out are the answer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from skae._net import AutoencoderNet, Validation
+from skae._rows import Rows
+
+FOLDS_BELOW = 100
+REFIT_BELOW = 2_000
+N_FOLDS = 5
+FOLDS_ERRORS, HOLD_OUT_ERRORS = 3.0, 2.0
+MIN_VALID, MAX_VALID = 50, 5_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: on which rows, judged by which, for how long.
+
+    Attributes
+    ----------
+    stage : str
+        "fold 1" to "fold 5", "validate", "refit" or "fit"; shown in the history.
+
+    train : Rows
+        What batches are drawn from.
+
+    valid : Rows or None
+        What is held out.
+
+    described : Rows
+        What statistics and linear path are taken from.
+
+    share : float
+        Share of the budget of steps.
+
+    repeats : Validation or None
+        The judgement of the run that this one repeats on more rows.
+    """
+
+    stage: str
+    train: Rows
+    valid: Rows | None
+    described: Rows
+    share: float = 1.0
+    repeats: Validation | None = None
+
+    @property
+    def is_fold(self) -> bool:
+        return self.stage.startswith("fold")
+
+
+def count_valid(n_samples: int, fraction: float) -> int:
+    """How many rows to hold out; an error if that leaves none to train on."""
+    n_valid = round(fraction * n_samples)
+    if n_samples > 1 and n_valid >= n_samples:
+        raise ValueError(
+            f"validation_fraction={fraction} holds out {n_valid} of "
+            f"n_samples={n_samples} and leaves none to train on. Pass more samples, a "
+            "smaller fraction, or early_stopping=False."
+        )
+    least = min(MIN_VALID, n_samples // 3)
+    return min(max(n_valid, least), MAX_VALID)
+
+
+def train_sizes(n_samples: int, early_stopping: bool, n_valid: int) -> list[int]:
+    """The number of training rows of each run that :func:`train` would execute."""
+    if not early_stopping or n_samples == 1:
+        return [n_samples]
+    if n_samples < FOLDS_BELOW:
+        order = np.arange(n_samples)
+        return [len(kept) for kept, _ in _folds(order)] + [n_samples]
+    if n_samples < REFIT_BELOW:
+        return [n_samples - n_valid, n_samples]
+    return [n_samples - n_valid]
+
+
+def train(
+    rows: Rows,
+    early_stopping: bool,
+    n_valid: int,
+    random_state: np.random.RandomState,
+    execute: Callable[[Run], AutoencoderNet],
+) -> AutoencoderNet:
+    """Execute the runs that these rows call for and return the net of the last."""
+    n_samples = len(rows)
+    if not early_stopping or n_samples == 1:
+        return execute(Run("fit", rows, None, rows))
+    order = random_state.permutation(n_samples)
+    if n_samples < FOLDS_BELOW:
+        return _train_by_folds(rows, order, execute)
+    train, valid = rows.subset(order[n_valid:]), rows.subset(order[:n_valid])
+    if n_samples >= REFIT_BELOW:
+        return execute(Run("validate", train, valid, rows))
+    judged = execute(Run("validate", train, valid, train))
+    share = significant_share(judged.validation_, judged.n_steps, HOLD_OUT_ERRORS)
+    return execute(Run("refit", rows, None, rows, share, judged.validation_))
+
+
+def _train_by_folds(
+    rows: Rows, order: np.ndarray, execute: Callable[[Run], AutoencoderNet]
+) -> AutoencoderNet:
+    judgements = []
+    for number, (kept, held_out) in enumerate(_folds(order), start=1):
+        train, valid = rows.subset(kept), rows.subset(held_out)
+        judged = execute(Run(f"fold {number}", train, valid, train))
+        judgements.append(judged.validation_)
+    pooled = pool(judgements)
+    share = significant_share(pooled, judged.n_steps, FOLDS_ERRORS)
+    return execute(Run("refit", rows, None, rows, share, pooled))
+
+
+def _folds(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    parts = np.array_split(order, min(N_FOLDS, len(order)))
+    return [(np.setdiff1d(order, part), part) for part in parts]
+
+
+def pool(judgements: list[Validation]) -> Validation:
+    """Losses of all rows, each from the fold that held it out."""
+    # A run that met a non-finite loss ends early; compare what all have reached.
+    n_looks = min(len(judgement.steps) for judgement in judgements)
+    losses = [
+        np.concatenate([judgement.losses[look] for judgement in judgements])
+        for look in range(n_looks)
+    ]
+    means = [float(loss.mean()) for loss in losses]
+    return Validation(judgements[0].steps[:n_looks], losses, means)
+
+
+def significant_share(judgement: Validation, n_steps: int, n_errors: float) -> float:
+    """The best share of the steps, or 0 if its gain is within so many standard errors."""
+    best = int(np.argmin(judgement.means))
+    gain = judgement.losses[0] - judgement.losses[best]
+    standard_error = gain.std() / np.sqrt(len(gain))
+    if gain.mean() <= n_errors * standard_error:
+        return 0.0
+    return judgement.steps[best] / n_steps

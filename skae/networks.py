@@ -1,0 +1,280 @@
+"""Builders of networks: callables ``(n_in, n_out) -> nn.Module``.
+
+Give one as ``encoder=`` or ``decoder=`` of any estimator, with its other arguments fixed
+by :func:`functools.partial`. The estimator says how wide input and output are; rows go in
+and come out flat, so images are rows of ``channels * height * width`` values.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+def _activation(name: str) -> nn.Module:
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation={name!r} is not one of {sorted(ACTIVATIONS)}.")
+    return ACTIVATIONS[name]()
+
+
+def mlp(
+    n_in: int,
+    n_out: int,
+    *,
+    hidden_layer_sizes: Sequence[int] = (128, 128),
+    activation: str = "silu",
+) -> nn.Sequential:
+    """Fully connected layers with an activation between them.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths of input and output.
+
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Widths of the hidden layers, from input to output. ``()`` is one linear layer.
+
+    activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
+        What follows each hidden layer.
+
+    Returns
+    -------
+    network : torch.nn.Sequential
+        Maps (n_samples, n_in) to (n_samples, n_out).
+
+    Examples
+    --------
+    >>> from skae.networks import mlp
+    >>> mlp(64, 2, hidden_layer_sizes=(16,), activation="relu")
+    Sequential(
+      (0): Linear(in_features=64, out_features=16, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=16, out_features=2, bias=True)
+    )
+    """
+    layers: list[nn.Module] = []
+    for width in hidden_layer_sizes:
+        layers += [nn.Linear(n_in, width), _activation(activation)]
+        n_in = width
+    return nn.Sequential(*layers, nn.Linear(n_in, n_out))
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, width: int, activation: str):
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, width),
+            _activation(activation),
+            nn.Linear(width, width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+def residual_mlp(
+    n_in: int,
+    n_out: int,
+    *,
+    width: int = 128,
+    n_blocks: int = 2,
+    activation: str = "silu",
+) -> nn.Sequential:
+    """Fully connected blocks, each adding to what it was given.
+
+    Prefer it to :func:`mlp` when you want more than about four hidden layers. The blocks
+    normalise their input over the row (layer norm), never over the batch.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths of input and output.
+
+    width : int, default=128
+        Width of every block.
+
+    n_blocks : int, default=2
+        Number of blocks of two layers each.
+
+    activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
+        What stands between the two layers of a block.
+
+    Returns
+    -------
+    network : torch.nn.Sequential
+        Maps (n_samples, n_in) to (n_samples, n_out).
+
+    References
+    ----------
+    He et al., "Identity mappings in deep residual networks", ECCV 2016,
+    https://arxiv.org/abs/1603.05027
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.networks import residual_mlp
+    >>> residual_mlp(30, 4, n_blocks=3)(torch.zeros(5, 30)).shape
+    torch.Size([5, 4])
+    """
+    blocks = [_ResidualBlock(width, activation) for _ in range(n_blocks)]
+    return nn.Sequential(nn.Linear(n_in, width), *blocks, nn.Linear(width, n_out))
+
+
+def _check_image(n_flat: int, image_shape: Sequence[int], side: str) -> tuple[int, ...]:
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise ValueError(
+            f"image_shape={image_shape!r} must be (channels, height, width), each at "
+            "least 1."
+        )
+    if prod(image_shape) != n_flat:
+        raise ValueError(
+            f"image_shape={tuple(image_shape)} has {prod(image_shape)} values, but the "
+            f"{side} has n_features={n_flat}."
+        )
+    return tuple(image_shape)
+
+
+def _sizes(height: int, width: int, n_layers: int) -> list[tuple[int, int]]:
+    """Image sizes from the full one down; each layer halves them, rounding up."""
+    sizes = [(height, width)]
+    for _ in range(n_layers):
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return sizes
+
+
+def conv_encoder(
+    n_in: int,
+    n_out: int,
+    *,
+    image_shape: Sequence[int],
+    channels: Sequence[int] = (16, 32),
+    activation: str = "silu",
+) -> nn.Sequential:
+    """Convolutions that halve an image at each layer, then one linear layer.
+
+    Parameters
+    ----------
+    n_in : int
+        Width of the flat rows; must be the product of ``image_shape``.
+
+    n_out : int
+        Width of the output.
+
+    image_shape : (channels, height, width)
+        Shape of one image. Any size works, odd ones too.
+
+    channels : sequence of int, default=(16, 32)
+        Channels after each convolution; each halves height and width, rounding up.
+
+    activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
+        What follows each convolution.
+
+    Returns
+    -------
+    network : torch.nn.Sequential
+        Maps (n_samples, n_in) to (n_samples, n_out).
+
+    Raises
+    ------
+    ValueError
+        If ``image_shape`` does not have ``n_in`` values.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> from skae.networks import conv_encoder
+    >>> encoder = partial(conv_encoder, image_shape=(1, 7, 5))
+    >>> encoder(35, 3)(torch.zeros(2, 35)).shape
+    torch.Size([2, 3])
+    """
+    n_channels, height, width = _check_image(n_in, image_shape, "input")
+    layers: list[nn.Module] = [nn.Unflatten(1, (n_channels, height, width))]
+    for wanted in channels:
+        layers += [
+            nn.Conv2d(n_channels, wanted, kernel_size=3, stride=2, padding=1),
+            _activation(activation),
+        ]
+        n_channels = wanted
+    last_height, last_width = _sizes(height, width, len(channels))[-1]
+    flat = nn.Linear(n_channels * last_height * last_width, n_out)
+    return nn.Sequential(*layers, nn.Flatten(), flat)
+
+
+def conv_decoder(
+    n_in: int,
+    n_out: int,
+    *,
+    image_shape: Sequence[int],
+    channels: Sequence[int] = (32, 16),
+    activation: str = "silu",
+) -> nn.Sequential:
+    """One linear layer, then transposed convolutions that double the image: the mirror
+    of :func:`conv_encoder`.
+
+    Parameters
+    ----------
+    n_in : int
+        Width of the input, the code.
+
+    n_out : int
+        Width of the flat rows; must be the product of ``image_shape``.
+
+    image_shape : (channels, height, width)
+        Shape of one image. Any size works, odd ones too.
+
+    channels : sequence of int, default=(32, 16)
+        Channels before each transposed convolution.
+
+    activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
+        What precedes each transposed convolution.
+
+    Returns
+    -------
+    network : torch.nn.Sequential
+        Maps (n_samples, n_in) to (n_samples, n_out).
+
+    Raises
+    ------
+    ValueError
+        If ``image_shape`` does not have ``n_out`` values.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> from skae.networks import conv_decoder
+    >>> decoder = partial(conv_decoder, image_shape=(1, 7, 5))
+    >>> decoder(3, 35)(torch.zeros(2, 3)).shape
+    torch.Size([2, 35])
+    """
+    n_channels, height, width = _check_image(n_out, image_shape, "output")
+    sizes = _sizes(height, width, len(channels))[::-1]
+    widths = [*channels, n_channels]
+    layers: list[nn.Module] = [
+        nn.Linear(n_in, prod((widths[0], *sizes[0]))),
+        nn.Unflatten(1, (widths[0], *sizes[0])),
+    ]
+    for (before, after), (small, large) in zip(
+        pairwise(widths), pairwise(sizes), strict=True
+    ):
+        # A doubled image is one short where the large size is even.
+        padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
+        layers += [
+            _activation(activation),
+            nn.ConvTranspose2d(
+                before, after, 3, stride=2, padding=1, output_padding=padding
+            ),
+        ]
+    return nn.Sequential(*layers, nn.Flatten())

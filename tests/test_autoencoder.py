@@ -1,0 +1,656 @@
+"""AutoencoderTransformer: known answers, and what a user may do to it."""
+
+import copy
+import io
+import pickle
+import threading
+from functools import partial
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import subspace_angles
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from skae import AutoencoderTransformer
+from skae._autoencoder import OvercompleteWarning
+from skae.metrics import reconstruction_r2
+from skae.networks import conv_decoder, conv_encoder, mlp, residual_mlp
+
+quick = partial(AutoencoderTransformer, max_iter=3, random_state=0)
+overcomplete = pytest.mark.filterwarnings("ignore::skae._autoencoder.OvercompleteWarning")
+
+
+def pca_error(X, n_components, X_test=None):
+    pca = PCA(n_components).fit(X)
+    X = X if X_test is None else X_test
+    return np.square(pca.inverse_transform(pca.transform(X)) - X).mean()
+
+
+# Known answers.
+
+
+def principal_angles(ae, pca):
+    """Between PCA's subspace and the span of the decoder's outputs, in degrees."""
+    n_components = len(pca.components_)
+    corners = np.vstack([np.zeros(n_components), np.eye(n_components)])
+    decoded = ae.inverse_transform(corners)
+    return np.rad2deg(subspace_angles((decoded[1:] - decoded[0]).T, pca.components_.T))
+
+
+def test_linear_autoencoder_from_a_random_start_is_pca(low_rank_X):
+    """Without hidden layers nothing can beat PCA, and training must find it."""
+    linear = AutoencoderTransformer(
+        3, hidden_layer_sizes=(), init="random", max_iter=1000, random_state=0
+    ).fit(low_rank_X)
+
+    assert -linear.score(low_rank_X) < 1.01 * pca_error(low_rank_X, 3)
+    assert principal_angles(linear, PCA(3).fit(low_rank_X)).max() < 1
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
+def test_without_training_it_is_pca(load, dtype):
+    """Untrained heads leave the linear path: same codes, signs included, as PCA."""
+    X = load().data.astype(dtype)
+    # A vanishing learning rate trains for a step that changes nothing.
+    ae = AutoencoderTransformer(3, learning_rate=1e-30, random_state=0).fit(X)
+    pca = PCA(3, svd_solver="full").fit(X)
+
+    rtol, scale = (1e-7, 1e-9) if dtype == np.float64 else (1e-3, 1e-4)
+    expected = pca.transform(X)
+    assert_allclose(ae.transform(X), expected, rtol=rtol, atol=scale * np.ptp(expected))
+    assert_allclose(ae.reconstruct(X), pca.inverse_transform(expected), rtol=1e-3)
+    assert_allclose(
+        ae.explained_variance_ratio_, pca.explained_variance_ratio_, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_scaling_x_scales_codes_and_reconstructions(X, factor):
+    one = quick(2).fit(X)
+    other = quick(2).fit(factor * X)
+
+    assert_allclose(other.transform(factor * X), factor * one.transform(X), rtol=1e-3)
+    assert_allclose(other.reconstruct(factor * X), factor * one.reconstruct(X), rtol=1e-3)
+    assert reconstruction_r2(other, factor * X) == pytest.approx(
+        reconstruction_r2(one, X), abs=1e-6
+    )
+
+
+def test_shifting_x_shifts_reconstructions_only(X):
+    one, other = quick(2).fit(X), quick(2).fit(X + 1e6)
+
+    assert_allclose(other.transform(X + 1e6), one.transform(X), rtol=1e-3, atol=1e-4)
+    assert_allclose(other.reconstruct(X + 1e6) - 1e6, one.reconstruct(X), atol=1e-4)
+
+
+def test_codes_are_centred_uncorrelated_and_ordered(X):
+    codes = AutoencoderTransformer(3, random_state=0).fit_transform(X)
+    covariance = np.cov(codes.T, bias=True)
+
+    assert_allclose(codes.mean(axis=0), 0, atol=1e-9)
+    assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=1e-9)
+    assert (np.diff(np.diag(covariance)) <= 0).all()
+
+
+def test_explained_variance_ratio_adds_up_to_r2(X):
+    """From what the mean code explains, which is little or nothing, to all of it."""
+    ae = AutoencoderTransformer(3, random_state=0).fit(X)
+    at_mean = ae.inverse_transform(np.zeros((1, 3)))
+    start = 1 - np.square(X - at_mean).sum() / np.square(X - X.mean(axis=0)).sum()
+
+    total = start + ae.explained_variance_ratio_.sum()
+
+    assert total == pytest.approx(reconstruction_r2(ae, X), abs=1e-9)
+
+
+def test_a_curved_surface_is_found(X):
+    """Two numbers make these five columns; PCA needs more."""
+    ae = AutoencoderTransformer(2, random_state=0).fit(X[:150])
+
+    assert -ae.score(X[150:]) < 0.3 * pca_error(X[:150], 2, X[150:])
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 8])
+def test_not_worse_than_pca_held_out(n_components):
+    X = StandardScaler().fit_transform(load_breast_cancer().data)
+    ae = AutoencoderTransformer(n_components, random_state=0).fit(X[:400])
+
+    assert -ae.score(X[400:]) <= 1.01 * pca_error(X[:400], n_components, X[400:])
+
+
+@pytest.mark.slow
+def test_digits_in_two_dimensions():
+    X, y = load_digits(return_X_y=True)
+    accuracies = []
+    for seed in range(3):
+        ae = AutoencoderTransformer(2, random_state=seed).fit(X[:1200])
+        knn = KNeighborsClassifier().fit(ae.transform(X[:1200]), y[:1200])
+        accuracies.append(knn.score(ae.transform(X[1200:]), y[1200:]))
+        assert -ae.score(X[1200:]) < 0.8 * pca_error(X[:1200], 2, X[1200:])
+
+    # PCA reaches 0.57 on these rows.
+    assert np.median(accuracies) > 0.75
+
+
+# Parameters.
+
+
+def layers(network):
+    return [
+        (type(layer).__name__, *getattr(layer, "weight", torch.empty(0)).shape)
+        for layer in network
+    ]
+
+
+def test_the_network_of_introductory_articles_is_one_call():
+    """784-256-128-32 and back, relu: encoder and decoder are these layers, no more."""
+    X = np.random.RandomState(0).uniform(size=(8, 784))
+    ae = AutoencoderTransformer(
+        32,
+        hidden_layer_sizes=(256, 128),
+        activation="relu",
+        init="random",
+        max_iter=1,
+        early_stopping=False,
+    ).fit(X)
+
+    assert layers(ae.module_.encoder) == [
+        ("Linear", 256, 784),
+        ("ReLU", 0),
+        ("Linear", 128, 256),
+        ("ReLU", 0),
+        ("Linear", 32, 128),
+    ]
+    assert layers(ae.module_.decoder) == [
+        ("Linear", 128, 32),
+        ("ReLU", 0),
+        ("Linear", 256, 128),
+        ("ReLU", 0),
+        ("Linear", 784, 256),
+    ]
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+def test_every_loss_reduces_itself(X, loss):
+    ae = AutoencoderTransformer(2, loss=loss, max_iter=30, random_state=0).fit(X)
+
+    history = ae.history_[ae.history_["stage"] == "validate"]
+    assert history["valid_loss"].min() < 0.9 * history["valid_loss"].iloc[0]
+
+
+def test_absolute_error_resists_outliers(X):
+    """Some rows are corrupted; the median of the others' errors should not care."""
+    corrupted = X.copy()
+    corrupted[::20, 0] += 50.0
+    clean = np.delete(np.arange(len(X)), np.s_[::20])
+    errors = {
+        loss: -np.median(
+            AutoencoderTransformer(2, loss=loss, random_state=0, init="random")
+            .fit(corrupted)
+            .score_samples(X[clean])
+        )
+        for loss in ("squared_error", "absolute_error")
+    }
+
+    assert errors["absolute_error"] < errors["squared_error"]
+
+
+def test_bernoulli_gives_probabilities_and_beats_their_mean():
+    X = (load_digits().data[:600] > 7).astype(float)
+    ae = AutoencoderTransformer(8, loss="bernoulli", max_iter=15, random_state=0).fit(X)
+    P = ae.reconstruct(X)
+
+    def log_likelihood(P):
+        P = np.clip(P, 1e-6, 1 - 1e-6)
+        return (X * np.log(P) + (1 - X) * np.log(1 - P)).mean()
+
+    assert P.min() >= 0 and P.max() <= 1
+    assert log_likelihood(P) > 0.7 * log_likelihood(np.broadcast_to(X.mean(0), X.shape))
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize(
+    "builders",
+    [
+        {"encoder": partial(mlp, hidden_layer_sizes=(8,))},
+        {"decoder": partial(residual_mlp, width=8)},
+        {
+            "encoder": partial(conv_encoder, image_shape=(1, 8, 8)),
+            "decoder": partial(conv_decoder, image_shape=(1, 8, 8)),
+        },
+    ],
+)
+def test_builders_clone_pickle_and_search(builders, init):
+    X = load_digits().data[:120]
+    ae = AutoencoderTransformer(2, max_iter=2, init=init, random_state=0, **builders)
+
+    codes = clone(ae).fit(X).transform(X)
+
+    assert_array_equal(pickle.loads(pickle.dumps(ae)).fit(X).transform(X), codes)
+    GridSearchCV(ae, {"n_components": [1, 2]}, cv=2).fit(X)
+
+
+def with_dropout(n_in, n_out):
+    return nn.Sequential(nn.Linear(n_in, 8), nn.Dropout(0.5), nn.Linear(8, n_out))
+
+
+def with_batch_norm(n_in, n_out):
+    return nn.Sequential(nn.Linear(n_in, 8), nn.BatchNorm1d(8), nn.Linear(8, n_out))
+
+
+def test_a_builders_dropout_is_seeded_and_leaves_the_global_stream_alone(X):
+    before = torch.random.get_rng_state()
+    one = quick(2, encoder=with_dropout).fit(X).transform(X)
+    torch.manual_seed(1)
+    other = quick(2, encoder=with_dropout).fit(X).transform(X)
+    torch.random.set_rng_state(before)
+
+    assert_array_equal(one, other)
+
+
+def test_batch_statistics_survive_awkward_sizes(X):
+    ae = quick(2, encoder=with_batch_norm, batch_size=20).fit(X[:181])  # 9 * 20 + 1
+
+    assert np.isfinite(ae.transform(X)).all()
+
+
+@pytest.mark.parametrize("n_components", [5, 7])
+def test_overcomplete_codes_warn_and_name_the_classes(X, n_components):
+    with pytest.warns(
+        OvercompleteWarning, match="DenoisingAE, SparseAE or ContractiveAE"
+    ):
+        ae = quick(n_components).fit(X)
+    assert ae.transform(X).shape == (200, n_components)
+
+
+def test_warm_start_goes_on_from_where_it_was(X):
+    ae = AutoencoderTransformer(2, max_iter=40, warm_start=True, random_state=0).fit(X)
+    before = ae.score(X)
+    codes = ae.transform(X)
+
+    ae.set_params(max_iter=1, learning_rate=1e-30).fit(X)
+
+    assert ae.score(X) == pytest.approx(before)
+    assert_allclose(ae.transform(X), codes, atol=1e-5)
+    with pytest.raises(ValueError, match="warm_start=True goes on from a fit with"):
+        ae.fit(X[:, :4])
+
+
+def test_early_stopping_keeps_the_best_weights(X):
+    """A learning rate that only does harm leaves the start: PCA."""
+    ae = AutoencoderTransformer(2, learning_rate=1.0, max_iter=5, random_state=0).fit(X)
+
+    assert -ae.score(X) <= pca_error(X, 2) * (1 + 1e-6)
+
+
+def test_callbacks_of_skorch_take_part(X):
+    from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
+
+    class Counter(Callback):
+        n_batches = 0
+
+        def on_batch_end(self, net, **kwargs):
+            self.n_batches += 1
+
+    ae = AutoencoderTransformer(
+        2,
+        max_iter=4,
+        random_state=0,
+        early_stopping=False,
+        callbacks=[
+            ("count", Counter()),
+            Freezer("encoder*"),
+            LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5),
+        ],
+    ).fit(X)
+
+    assert dict(ae.net_.callbacks_)["count"].n_batches == 4 * np.ceil(200 / 32)
+    assert_allclose(ae.history_["learning_rate"], 7e-3 * 0.5 ** np.arange(4))
+    fresh = AutoencoderTransformer(2, max_iter=1, random_state=0, learning_rate=1e-30)
+    frozen = ae.module_.encoder.state_dict()
+    for name, values in fresh.fit(X).module_.encoder.state_dict().items():
+        torch.testing.assert_close(frozen[name], values, rtol=0, atol=1e-6)
+
+    stopped = AutoencoderTransformer(
+        2, max_iter=50, random_state=0, callbacks=[EarlyStopping(patience=1, threshold=1)]
+    ).fit(X)
+    assert (stopped.history_["stage"] == "validate").sum() < 50
+
+
+# Data of every kind.
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 3, 5, 33, 65])
+def test_few_rows(X, n_samples):
+    ae = quick(2).fit(X[:n_samples])
+
+    assert ae.transform(X).shape == (200, 2)
+    assert np.isfinite(ae.reconstruct(X)).all()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda X: np.column_stack([X, X, np.full(len(X), 7.0)]),
+        lambda X: np.where(np.arange(len(X))[:, None] == 5, 1e6, X),
+        lambda X: X * 1e30,
+        lambda X: X * 1e-30,
+        lambda X: (X * 100).astype(np.int64),
+        lambda X: X > 0,
+        lambda X: X.astype(np.float16),
+        lambda X: np.asfortranarray(X)[::-1],
+    ],
+    ids=["double", "outlier", "huge", "tiny", "int", "bool", "half", "order"],
+)
+def test_awkward_values(X, spoil):
+    awkward = spoil(X)
+    ae = quick(2).fit(awkward)
+
+    assert np.isfinite(ae.transform(awkward)).all()
+    assert -ae.score(awkward) <= 1.01 * pca_error(awkward.astype(float), 2) + 1e-12
+
+
+def test_constant_data(X):
+    constant = np.full((50, 3), 7.0)
+    ae = quick(2).fit(constant)
+
+    assert_allclose(ae.transform(constant), 0, atol=1e-12)
+    assert_array_equal(ae.reconstruct(constant + 1), constant)
+    assert_array_equal(ae.explained_variance_ratio_, 0)
+
+
+@overcomplete
+def test_one_feature(X):
+    assert quick(1).fit_transform(X[:, :1]).shape == (200, 1)
+
+
+def test_a_memory_map_is_read_only_and_stays_so(X, tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, X)
+    mapped = np.load(path, mmap_mode="r")
+
+    assert_array_equal(quick(2).fit(mapped).transform(mapped), quick(2).fit_transform(X))
+
+
+def test_frames_in_frames_out(X):
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    ae = quick(2).set_output(transform="pandas").fit(frame)
+
+    codes = ae.transform(frame)
+
+    assert list(codes.columns) == ["autoencodertransformer0", "autoencodertransformer1"]
+    assert list(ae.feature_names_in_) == list("abcde")
+    assert ae.set_output(transform="polars").transform(frame).shape == (200, 2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(1, 200), st.integers(0, 199), st.sampled_from([np.float32, np.float64])
+)
+def test_inference_does_not_depend_on_the_batch(n_rows, start, dtype):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(200, 6)).astype(dtype)
+    ae = _fitted(dtype)
+    part = slice(start, start + n_rows)
+
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    for method in (ae.transform, ae.reconstruct, ae.score_samples):
+        whole = method(X)
+        assert whole.dtype == dtype
+        assert_allclose(method(X[part]), whole[part], rtol=tolerance, atol=tolerance)
+
+
+_FITTED = {}
+
+
+def _fitted(dtype):
+    if dtype not in _FITTED:
+        X = np.random.RandomState(0).normal(size=(200, 6)).astype(dtype)
+        _FITTED[dtype] = quick(2).fit(X)
+    return _FITTED[dtype]
+
+
+# In company.
+
+
+def test_in_a_grid_search_beside_pca(X):
+    y = X[:, 0] > 0
+    pipeline = Pipeline(
+        [("scale", StandardScaler()), ("reduce", PCA()), ("knn", KNeighborsClassifier())]
+    )
+    grid = {"reduce": [PCA(2), quick(2)], "knn__n_neighbors": [3, 5]}
+    one = GridSearchCV(pipeline, grid, cv=2, n_jobs=1).fit(X, y)
+    two = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y)
+
+    assert_array_equal(
+        one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"]
+    )
+
+
+def test_in_unions_and_column_transformers(X):
+    union = FeatureUnion([("pca", PCA(1)), ("ae", quick(2))])
+    columns = ColumnTransformer([("ae", quick(1), [0, 1, 2])], remainder="passthrough")
+
+    assert union.fit_transform(X).shape == (200, 3)
+    assert columns.fit_transform(X).shape == (200, 3)
+
+
+@pytest.mark.parametrize(
+    "round_trip",
+    [
+        lambda ae: pickle.loads(pickle.dumps(ae)),
+        copy.deepcopy,
+        lambda ae: joblib.load(_dumped(ae)),
+    ],
+    ids=["pickle", "deepcopy", "joblib"],
+)
+def test_round_trips_give_the_same_codes(X, round_trip):
+    ae = quick(2).fit(X)
+    ae.transform(X)  # makes the float64 twin, which must not travel
+    returned = round_trip(ae)
+
+    assert_array_equal(returned.transform(X), ae.transform(X))
+    assert_array_equal(
+        returned.inverse_transform(X[:, :2]), ae.inverse_transform(X[:, :2])
+    )
+    assert returned.module_ is returned.net_.module_
+    assert returned.history_.equals(ae.history_)
+
+
+def _dumped(ae):
+    buffer = io.BytesIO()
+    joblib.dump(ae, buffer)
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.mark.parametrize("n_components", [2, 32])
+def test_a_pickle_is_the_weights_and_little_more(n_components):
+    X = np.random.RandomState(0).normal(size=(2500, 300))
+    ae = AutoencoderTransformer(n_components, max_iter=1, random_state=0).fit(X)
+    ae.transform(X)
+    pickled = pickle.dumps(ae)
+    n_weights = sum(parameter.numel() for parameter in ae.module_.parameters())
+
+    assert len(pickled) < 1.3 * 4 * n_weights + 50_000
+    assert X[0].tobytes() not in pickled
+    assert X.astype(np.float32)[0].tobytes() not in pickled
+
+
+def test_global_random_states_are_neither_used_nor_changed(X):
+    np.random.seed(0)
+    torch.manual_seed(0)
+    numpys, torchs = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+
+    first = quick(2).fit(X).transform(X)
+
+    assert_array_equal(np.random.get_state()[1], numpys)
+    assert torch.equal(torch.random.get_rng_state(), torchs)
+    torch.manual_seed(1)
+    assert_array_equal(quick(2).fit(X).transform(X), first)
+
+
+def test_fits_in_threads_do_not_disturb_each_other(X):
+    expected = [
+        quick(2, encoder=with_dropout).set_params(random_state=seed).fit_transform(X)
+        for seed in range(4)
+    ]
+    results = joblib.Parallel(n_jobs=2, backend="threading")(
+        joblib.delayed(
+            quick(2, encoder=with_dropout).set_params(random_state=seed).fit_transform
+        )(X)
+        for seed in range(4)
+    )
+
+    for result, alone in zip(results, expected, strict=True):
+        assert_array_equal(result, alone)
+
+
+# Errors, each naming the value, the expectation and the way out.
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda X: np.where(X > 0.9, np.nan, X), "Input X contains NaN"),
+        (lambda X: np.where(X > 0.9, np.inf, X), "Input X contains infinity"),
+        (lambda X: np.full(X.shape, "text"), "could not convert string to float"),
+        (lambda X: X[:, 0], "Expected 2D array, got 1D array"),
+        (lambda X: X[None], "Found array with dim 3"),
+        (lambda X: X[:0], r"Found array with 0 sample\(s\)"),
+    ],
+)
+def test_bad_x(X, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        quick(2).fit(spoil(X))
+
+
+def too_wide(n_in, n_out):
+    return nn.Linear(n_in, n_out + 1)
+
+
+def no_module(n_in, n_out):
+    return "a network"
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"n_components": 0}, "'n_components' parameter .* must be an int in the range"),
+        ({"encoder": nn.Linear(5, 2)}, "encoder is a built torch module. Pass a builder"),
+        ({"decoder": nn.Linear(2, 5)}, "decoder is a built torch module. Pass a builder"),
+        ({"encoder": too_wide}, r"maps shape \(2, 5\) to \(2, 3\), not \(2, 2\)"),
+        ({"decoder": no_module}, r"decoder\(2, 5\) returned str"),
+        ({"loss": "bernoulli"}, r"loss='bernoulli' needs values in \[0, 1\]"),
+        ({"validation_fraction": 0.999}, "validation_fraction=0.999 holds out 200"),
+        ({"activation": "swish"}, "'activation' parameter .* must be a str among"),
+        ({"loss": "cosine"}, "'loss' parameter .* must be a str among"),
+        (
+            {"hidden_layer_sizes": (8, 0)},
+            r"hidden_layer_sizes=\(8, 0\) must be 'auto' or",
+        ),
+        ({"device": "abacus"}, "device='abacus' is not a device that torch knows"),
+    ],
+)
+def test_bad_parameters(X, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        quick(**{"n_components": 2, **parameters}).fit(X)
+
+
+def test_grey_values_are_told_to_be_divided(X):
+    with pytest.raises(ValueError, match="Divide X by 255"):
+        quick(2, loss="bernoulli").fit(np.abs(X) * 100)
+
+
+def test_bad_x_after_fit(X):
+    ae = quick(2).fit(X)
+    with pytest.raises(ValueError, match="X has 4 features, but .* is expecting 5"):
+        ae.transform(X[:, :4])
+    with pytest.raises(ValueError, match="X has 3 columns, but .* n_components=2"):
+        ae.inverse_transform(X[:, :3])
+    with pytest.raises(NotFittedError):
+        quick(2).transform(X)
+
+
+def test_a_failed_fit_keeps_the_earlier_one(X):
+    ae = quick(2).fit(pd.DataFrame(X, columns=list("abcde")))
+    expected = ae.transform(pd.DataFrame(X, columns=list("abcde")))
+
+    with pytest.raises(ValueError, match="built torch module"):
+        ae.set_params(encoder=nn.Linear(4, 2)).fit(X[:, :4])
+
+    assert ae.n_features_in_ == 5
+    assert_array_equal(ae.transform(pd.DataFrame(X, columns=list("abcde"))), expected)
+
+
+class Interrupts(nn.Linear):
+    """Ctrl-C in the middle of training."""
+
+    def forward(self, x):
+        if self.training:
+            raise KeyboardInterrupt
+        return super().forward(x)
+
+
+def interrupting(n_in, n_out):
+    return Interrupts(n_in, n_out)
+
+
+def test_ctrl_c_gets_through_and_harms_nothing(X):
+    ae = quick(2)
+    with pytest.raises(KeyboardInterrupt):
+        clone(ae).set_params(encoder=interrupting).fit(X)
+    expected = ae.fit(X).transform(X)
+    with pytest.raises(KeyboardInterrupt):
+        ae.set_params(encoder=interrupting).fit(X)
+
+    assert_array_equal(ae.transform(X), expected)
+    with pytest.raises(NotFittedError):
+        clone(ae).transform(X)
+
+
+class BlowsUp(nn.Linear):
+    """Gives infinity from the fifth training step on."""
+
+    n_calls = 0
+
+    def forward(self, x):
+        self.n_calls += self.training
+        bad = self.training and self.n_calls > 5
+        return super().forward(x) + (torch.inf if bad else 0.0)
+
+
+def blowing_up(n_in, n_out):
+    return BlowsUp(n_in, n_out)
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(X, early_stopping):
+    ae = quick(2, decoder=blowing_up, early_stopping=early_stopping)
+
+    with pytest.warns(ConvergenceWarning, match="no longer finite.*Lower learning_rate"):
+        ae.fit(X)
+
+    assert np.isfinite(ae.reconstruct(X)).all()
+
+
+def test_no_thread_is_left_behind(X):
+    before = threading.active_count()
+    quick(2).fit(X)
+    assert threading.active_count() == before

@@ -1,0 +1,65 @@
+"""Builders give networks of the widths asked for."""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from skae.networks import ACTIVATIONS, conv_decoder, conv_encoder, mlp, residual_mlp
+
+sizes = st.integers(1, 9)
+channel_lists = st.lists(st.integers(1, 3), max_size=3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes, sizes, sizes, channel_lists)
+def test_convolutions_take_images_of_any_size(channels, height, width, hidden):
+    shape, n_flat = (channels, height, width), channels * height * width
+    rows = torch.zeros(2, n_flat)
+
+    encoder = conv_encoder(n_flat, 3, image_shape=shape, channels=hidden)
+    decoder = conv_decoder(3, n_flat, image_shape=shape, channels=hidden or [2])
+
+    assert encoder(rows).shape == (2, 3)
+    assert decoder(encoder(rows)).shape == (2, n_flat)
+
+
+@settings(max_examples=20, deadline=None)
+@given(sizes, sizes, st.lists(sizes, max_size=3), st.sampled_from(sorted(ACTIVATIONS)))
+def test_mlp_has_the_layers_asked_for(n_in, n_out, hidden, activation):
+    network = mlp(n_in, n_out, hidden_layer_sizes=hidden, activation=activation)
+    linear = [layer for layer in network if isinstance(layer, nn.Linear)]
+
+    widths = [n_in, *hidden, n_out]
+    assert [(x.in_features, x.out_features) for x in linear] == list(
+        zip(widths, widths[1:], strict=False)
+    )
+    between = [type(layer) for layer in network if not isinstance(layer, nn.Linear)]
+    assert between == [ACTIVATIONS[activation]] * len(hidden)
+
+
+def test_residual_blocks_add_to_their_input():
+    """With silent branches only the two outer layers are left."""
+    network = residual_mlp(4, 3, width=8, n_blocks=2)
+    for block in network[1:-1]:
+        nn.init.zeros_(block.branch[-1].weight)
+        nn.init.zeros_(block.branch[-1].bias)
+    x = torch.randn(5, 4)
+
+    torch.testing.assert_close(network(x), network[-1](network[0](x)))
+
+
+@pytest.mark.parametrize("build", [conv_encoder, partial(conv_decoder)])
+def test_wrong_image_shapes_are_named(build):
+    with pytest.raises(ValueError, match=r"has 12 values.*n_features=10"):
+        build(10, 10, image_shape=(1, 3, 4))
+    with pytest.raises(ValueError, match=r"must be \(channels, height, width\)"):
+        build(12, 12, image_shape=(3, 4))
+
+
+def test_unknown_activation_is_named():
+    with pytest.raises(ValueError, match="activation='swish' is not one of"):
+        mlp(2, 2, activation="swish")

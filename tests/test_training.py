@@ -1,0 +1,94 @@
+"""Which rows are held out, and how many steps they call for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skae import AutoencoderTransformer
+from skae._net import Validation
+from skae._rows import Rows
+from skae._training import (
+    FOLDS_BELOW,
+    REFIT_BELOW,
+    count_valid,
+    pool,
+    significant_share,
+    train,
+    train_sizes,
+)
+
+
+class FakeNet:
+    def __init__(self, run):
+        losses = [np.array([2.0, 2.1, 2.2]), np.array([1.0, 1.1, 1.2])]
+        self.validation_ = Validation([0, 5], losses, [x.mean() for x in losses])
+        self.n_steps = 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 2 * REFIT_BELOW), st.booleans(), st.floats(0.05, 0.5))
+def test_runs_use_every_row_and_never_train_on_what_judges_them(n, stopping, fraction):
+    runs = []
+    n_valid = count_valid(n, fraction)
+
+    def execute(run):
+        runs.append(run)
+        return FakeNet(run)
+
+    train(Rows(np.zeros((n, 1))), stopping, n_valid, np.random.RandomState(0), execute)
+
+    assert [len(run.train) for run in runs] == train_sizes(n, stopping, n_valid)
+    judged = [run for run in runs if run.valid is not None]
+    for run in judged:
+        together = np.concatenate([run.train.index, run.valid.index])
+        assert sorted(together) == list(range(n))
+    if 1 < n < FOLDS_BELOW and stopping:
+        held_out = np.concatenate([run.valid.index for run in judged])
+        assert sorted(held_out) == list(range(n))
+    if stopping and n < REFIT_BELOW:  # the last run has seen every row
+        assert len(runs[-1].train) == n
+    assert len(runs[-1].described) == n
+
+
+def test_some_rows_are_held_out_but_never_most():
+    assert count_valid(3, 0.1) == 1
+    assert count_valid(120, 0.1) == 40
+    assert count_valid(300, 0.1) == 50
+    assert count_valid(3000, 0.1) == 300
+    assert count_valid(10**6, 0.1) == 5000
+    with pytest.raises(ValueError, match="validation_fraction=0.95 holds out 5 of"):
+        count_valid(5, 0.95)
+
+
+def judgement(gain, noise, n_rows=100):
+    rng = np.random.RandomState(0)
+    start = rng.uniform(1, 2, n_rows)
+    losses = [start, start - gain + noise * rng.normal(size=n_rows)]
+    return Validation([0, 7], losses, [loss.mean() for loss in losses])
+
+
+def test_a_gain_must_stand_out_from_its_noise():
+    assert significant_share(judgement(gain=0.5, noise=0.1), 14, n_errors=2) == 0.5
+    assert significant_share(judgement(gain=0.01, noise=1.0), 14, n_errors=2) == 0
+    assert significant_share(judgement(gain=-0.5, noise=0.1), 14, n_errors=2) == 0
+
+
+def test_folds_are_pooled_as_far_as_all_of_them_went():
+    whole = judgement(0.5, 0.1, n_rows=3)
+    short = Validation([0], whole.losses[:1], whole.means[:1])
+
+    pooled = pool([whole, short])
+
+    assert pooled.steps == [0]
+    assert len(pooled.losses[0]) == 6
+
+
+def test_noise_without_structure_is_left_to_pca():
+    """Nothing but luck can beat PCA on white noise, in any regime of row numbers."""
+    rng = np.random.RandomState(0)
+    for n_samples in (40, 400):
+        X = rng.normal(size=(n_samples, 8))
+        ae = AutoencoderTransformer(2, random_state=0).fit(X)
+        assert ae.n_iter_ == 1
+        assert ae.history_[ae.history_["stage"] == "refit"].empty
