@@ -56,9 +56,6 @@ class AutoencoderNet(skorch.NeuralNet):
         The judgement of the run that this one repeats on more rows; callbacks read the
         validation loss from it.
 
-    schedule : {"cosine", "constant"}, default="cosine"
-        What follows the warm-up, unless a skorch ``LRScheduler`` is among the callbacks.
-
     seed : int, default=0
         Seed of batches and of the module's draws.
 
@@ -81,7 +78,6 @@ class AutoencoderNet(skorch.NeuralNet):
         check_every=1,
         patience=None,
         repeats=None,
-        schedule="cosine",
         seed=0,
         cache=True,
         **kwargs,
@@ -91,7 +87,6 @@ class AutoencoderNet(skorch.NeuralNet):
         self.check_every = check_every
         self.patience = patience
         self.repeats = repeats
-        self.schedule = schedule
         self.seed = seed
         self.cache = cache
 
@@ -214,11 +209,10 @@ class AutoencoderNet(skorch.NeuralNet):
         return self.module_(batch.x, batch.condition)
 
     def _set_learning_rate(self) -> None:
+        """Warm up, then fall along a cosine; a skorch ``LRScheduler`` replaces this."""
         warm_up = max(1, int(self.warm_up * self.n_steps))
         if self.step_ < warm_up:
             factor = (self.step_ + 1) / warm_up
-        elif self.schedule == "constant":
-            factor = 1.0
         else:
             done = (self.step_ - warm_up) / max(1, self.n_steps - warm_up)
             wave = (1 + math.cos(math.pi * done)) / 2
@@ -300,11 +294,12 @@ class AutoencoderNet(skorch.NeuralNet):
                 delattr(self, name)
 
     def snapshot(self) -> "AutoencoderNet":
-        """A copy that stays as the module is now, ready for inference."""
-        twin = copy.copy(self)
-        with twin._current_init_context("module"):
-            twin.module_ = copy.deepcopy(self.module_)
-        twin.module_.eval()
+        """A copy whose module stays as it is now, ready for inference."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        vars(twin).pop("_twin", None)
+        lent = {id(self.module_.generator): None}  # not to be copied
+        vars(twin)["module_"] = copy.deepcopy(self.module_, lent).eval()
         return twin
 
     def module_for(self, dtype: torch.dtype) -> torch.nn.Module:
@@ -347,7 +342,7 @@ class AutoencoderNet(skorch.NeuralNet):
 
 
 class EpochHook(Callback):
-    """Calls ``begin(net)`` and ``end(net)`` with each epoch; if ``end`` is true, stops."""
+    """Calls ``begin(net)`` and ``end(net)`` with each epoch; a true ``end`` stops."""
 
     def __init__(self, begin: Callable, end: Callable):
         self.begin = begin

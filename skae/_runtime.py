@@ -18,7 +18,7 @@ ONE_THREAD_BELOW = 50e6
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """The device to use: "auto" is CUDA if there is any, then Apple's MPS, then the CPU."""
+    """Return the device: "auto" is CUDA if there is any, then MPS, then the CPU."""
     if str(device) == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -81,7 +81,7 @@ _single_thread = _SingleThread()
 
 @contextmanager
 def suitable_threads(module: nn.Module, n_rows: int) -> Iterator[None]:
-    """Use one thread where a pass of ``n_rows`` through ``module`` is too small for two."""
+    """Use one thread where ``n_rows`` through ``module`` are too little work for two."""
     n_weights = sum(parameter.numel() for parameter in module.parameters())
     if 6 * n_weights * n_rows < ONE_THREAD_BELOW:
         with _single_thread:

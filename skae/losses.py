@@ -1,4 +1,4 @@
-"""Reconstruction losses: one number per sample, in units that do not depend on the data's.
+"""Reconstruction losses: one number per sample, whatever the units of the data.
 
 Each takes a reconstruction and a target of shape (n_samples, n_features), both
 standardised, and one weight per feature. The weights undo the standardisation, so that
