@@ -100,7 +100,7 @@ class Fitting:
         with borrowed_generator(self.seed, self.device):
             criterion = estimator._make_criterion(statistics)
             if estimator.warm_start and hasattr(estimator, "net_"):
-                module = copy.deepcopy(estimator.net_.module_).requires_grad_(True)
+                module = copy.deepcopy(estimator.net_.module_)
             else:
                 module = estimator._make_module(statistics)
         if self.device.type == "mps":  # has no float64, so statistics lose digits there
@@ -123,6 +123,7 @@ class Fitting:
             check_every=max(1, n_steps // N_LOOKS),
             # Folds are compared step by step, so all of them go the whole way.
             patience=None if run.is_fold else patience,
+            guarded=estimator.early_stopping,
             repeats=run.repeats,
             seed=self.seed,
             cache=4 * run.train.x[:1].size * len(run.train) <= CACHE_BELOW,

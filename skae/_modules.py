@@ -58,13 +58,14 @@ def silence(network: nn.Sequential) -> nn.Sequential:
 
 
 class LinearPath(nn.Module):
-    """``x @ weight + bias + network(x)``, the network starting at zero.
+    """``x @ weight + bias``, plus a correction that starts at zero: a network's output
+    and a change of the weight.
 
-    Training begins at the linear map (PCA, say) and adds what the map misses. Outside
-    the box of inputs that it was trained on, the network has learned nothing: its input
-    is clamped to a somewhat larger box and its output fades with the distance, so that
-    far rows are treated as the linear map treats them, instead of being sent wherever
-    the network happens to extrapolate.
+    Training begins at the linear map (PCA, say), which stays as it is, and adds what the
+    map misses. Outside the box of inputs that it was trained on, the correction has
+    learned nothing: its input is clamped to a somewhat larger box and its output fades
+    with the distance, so that far rows are treated as the linear map treats them, instead
+    of being sent wherever the network happens to extrapolate.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ class LinearPath(nn.Module):
         Maps (n_samples, n_in) to (n_samples, n_out).
 
     weight : Tensor of shape (n_in, n_out), float64
-        The linear map that training starts from.
+        The linear map.
 
     bias : Tensor of shape (n_out,), default=None
         Constant added to the output.
@@ -101,7 +102,8 @@ class LinearPath(nn.Module):
         super().__init__()
         self.network = network
         self.gain = nn.Parameter(torch.zeros(weight.shape[1])) if gain else None
-        self.weight = nn.Parameter(weight.float().contiguous())
+        self.change = nn.Parameter(torch.zeros(weight.shape))
+        self.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
         # What float32 cannot hold of the weight; float64 inference adds it back.
         remainder = weight.double() - weight.float().double()
         self.register_buffer("remainder", remainder.float())
@@ -130,25 +132,26 @@ class LinearPath(nn.Module):
         if x.dtype == torch.float64:
             weight = weight + self.remainder
         linear = x @ weight if self.bias is None else torch.addmm(self.bias, x, weight)
-        return linear + self._correction(x)
-
-    def _correction(self, x: Tensor) -> Tensor:
         if self.training:  # what is trained on makes the box
             if self.finds_box:
                 self.cover(x)
-            inside, trust = x, self.gain
-        else:
-            inside, trust = self._inside(x)
-        correction = self.network(inside)
-        return correction if trust is None else correction * trust
+            return linear + self._correction(x)
+        inside, trust = self._inside(x)
+        return linear + self._correction(inside) * trust
+
+    def _correction(self, x: Tensor) -> Tensor:
+        curved = self.network(x)
+        if self.gain is not None:
+            curved = curved * self.gain
+        return torch.addmm(curved, x, self.change)
 
     def _inside(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Clamp inputs to the box, and say by a factor per row how far they were."""
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
         inside = x.clamp(middle - self.margin * half, middle + self.margin * half)
         # In units of the box; a box without width takes the standard deviation, 1.
         excess = (x - inside) / torch.where(half > 0, half, torch.ones_like(half))
-        trust = 1 / (1 + self.fading * excess.square().sum(dim=1, keepdim=True))
-        return inside, trust if self.gain is None else trust * self.gain
+        return inside, 1 / (1 + self.fading * excess.square().sum(dim=1, keepdim=True))
 
 
 class CodeBasis(nn.Module):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from skae._rows import Batch, Rows, ShuffledBatches
 
+CHUNK = 8192  # rows at once where gradients are not needed
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -52,6 +53,10 @@ class AutoencoderNet(skorch.NeuralNet):
         Number of looks without a better validation loss after which the run ends; None
         never ends it.
 
+    guarded : bool, default=False
+        Return to the weights of step 0 if they do better on the training rows, too: a
+        row that outweighs all others may have been spoilt without being held out.
+
     repeats : Validation, default=None
         The judgement of the run that this one repeats on more rows; callbacks read the
         validation loss from it.
@@ -77,6 +82,7 @@ class AutoencoderNet(skorch.NeuralNet):
         n_steps,
         check_every=1,
         patience=None,
+        guarded=False,
         repeats=None,
         seed=0,
         cache=True,
@@ -86,6 +92,7 @@ class AutoencoderNet(skorch.NeuralNet):
         self.n_steps = n_steps
         self.check_every = check_every
         self.patience = patience
+        self.guarded = guarded
         self.repeats = repeats
         self.seed = seed
         self.cache = cache
@@ -131,15 +138,7 @@ class AutoencoderNet(skorch.NeuralNet):
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
-        try:
-            self.fit_loop(X, y)
-        except KeyboardInterrupt as interrupt:
-            # skorch's callbacks end a run by raising it; a person's must get through.
-            if not _raised_by_skorch(interrupt):
-                raise
-        finally:
-            self.module_.generator = None
-        self._restore()
+        self.fit_loop(X, y)
         self.notify("on_train_end", X=X, y=y)
         return self
 
@@ -152,17 +151,29 @@ class AutoencoderNet(skorch.NeuralNet):
         self.stopped_ = self.diverged_ = False
         self.validation_ = Validation([], [], [])
         self._valid = None if valid is None else self.prepare(valid[:])
-        self._kept = None
+        self._keep()
         self._n_misses = 0
         self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
         self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
         batches = self.get_iterator(train, training=True)
         self._look(loss=0.0)
+        start, start_loss = self._kept, self._mean_loss(batches)
+        try:
+            self._run_epochs(batches, train, valid)
+        except KeyboardInterrupt as interrupt:
+            # skorch's callbacks end a run by raising it; a person's must get through.
+            if not _raised_by_skorch(interrupt):
+                raise
+        finally:
+            self.module_.generator = None
+        self._end(batches, start, start_loss)
+        return self
+
+    def _run_epochs(self, batches: ShuffledBatches, train: Rows, valid: Rows) -> None:
         while not self._finished():
             self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
             self.run_single_epoch(batches, True, "train", self.train_step)
             self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
-        return self
 
     def _finished(self) -> bool:
         return self.stopped_ or self.step_ >= self.n_steps
@@ -258,9 +269,19 @@ class AutoencoderNet(skorch.NeuralNet):
         self._kept = {name: values.clone() for name, values in state.items()}
         self.kept_step_ = self.step_
 
-    def _restore(self) -> None:
-        if self._kept is not None:
-            self.module_.load_state_dict(self._kept)
+    def _end(self, batches: ShuffledBatches, start: dict, start_loss: float) -> None:
+        """Return to the weights kept, or to the first ones."""
+        self.module_.load_state_dict(self._kept)
+        if self.guarded and self.kept_step_ and self._mean_loss(batches) > start_loss:
+            self.module_.load_state_dict(start)
+            self.kept_step_ = 0
+
+    def _mean_loss(self, batches: ShuffledBatches) -> float:
+        """Of all training rows, as they are scored in inference."""
+        if not self.guarded:
+            return math.nan
+        chunks = [self.validation_losses(b) for b in batches.in_order(CHUNK)]
+        return float(np.concatenate(chunks).mean())
 
     # History.
 
@@ -283,7 +304,7 @@ class AutoencoderNet(skorch.NeuralNet):
     def finish(self, history: list[dict]) -> None:
         """Forget what only training needs, and take over the history of the whole fit."""
         self.optimizer_.release()
-        self.module_.eval().requires_grad_(False)
+        self.module_.eval()
         self.criterion_.eval()
         self.history[:] = history
         self.validation_ = self.repeats = None

@@ -114,10 +114,20 @@ class ShuffledBatches:
             else:
                 yield select(self.cached, index)
 
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """Every row once, prepared, in chunks of ``size``."""
+        for start in range(0, len(self.rows), size):
+            rows = slice(start, start + size)
+            if self.cached is None:
+                yield self.prepare(self.rows[rows])
+            else:
+                yield select(self.cached, rows)
 
-def select(batch: Batch, index: Tensor) -> Batch:
+
+def select(batch: Batch, index: Tensor | slice) -> Batch:
     """Rows of a prepared batch, sharing what it shares (the target is often x)."""
-    index = index.to(batch.x.device)
+    if isinstance(index, Tensor):
+        index = index.to(batch.x.device)
     x = batch.x[index]
     target = x if batch.target is batch.x else batch.target[index]
     return Batch(x, target, None if batch.condition is None else batch.condition[index])

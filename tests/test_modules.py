@@ -36,6 +36,7 @@ def test_gain_silences_any_network_yet_lets_it_learn():
     assert start(x).abs().max() == 0
     start(x).sum().backward()
     assert start.gain.grad.abs().min() > 0
+    assert start.change.grad.abs().min() > 0
 
 
 @settings(max_examples=20, deadline=None)
@@ -43,6 +44,7 @@ def test_gain_silences_any_network_yet_lets_it_learn():
 def test_far_from_training_inputs_only_the_linear_map_is_left(seed, distance):
     torch.manual_seed(seed)
     learned = LinearPath(mlp(3, 2), torch.randn(3, 2, dtype=torch.float64))
+    nn.init.normal_(learned.change)
     learned(torch.randn(50, 3))  # in training mode: makes the box
     learned.eval()
     far = distance * torch.nn.functional.normalize(torch.randn(4, 3))
