@@ -55,7 +55,7 @@ class Data(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """Rows to train on and rows to judge by, in standard deviations of the former."""
+    """Rows to train on and rows to judge by."""
 
     X_train: np.ndarray
     X_test: np.ndarray
@@ -94,7 +94,9 @@ def _classes(y: np.ndarray | None) -> np.ndarray | None:
     return y if 2 <= len(np.unique(y)) <= 50 else None
 
 
-def hold_out(data: Data, seed: int, max_rows: int = 5000) -> HeldOut:
+def hold_out(
+    data: Data, seed: int, max_rows: int = 5000, standardise: bool = True
+) -> HeldOut:
     """Draw at most ``max_rows``, hold out 30 % (whole blocks), standardise columns."""
     rows = np.arange(len(data.X))
     if len(rows) > max_rows:
@@ -102,7 +104,8 @@ def hold_out(data: Data, seed: int, max_rows: int = 5000) -> HeldOut:
     train, test = _split_rows(rows, data.groups, seed)
     train = train[: data.max_train]
     # Held-out errors near 1e-9 count, so float64 from here.
-    scaler = StandardScaler().fit(data.X[train].astype(np.float64))
+    scaler = StandardScaler(with_mean=standardise, with_std=standardise)
+    scaler.fit(data.X[train].astype(np.float64))
     X_train, X_test = (scaler.transform(data.X[r].astype(float)) for r in (train, test))
     if data.y is None:
         return HeldOut(X_train, X_test, None, None)

@@ -332,9 +332,25 @@ def search_grid(plan: Plan, n_jobs: int) -> GridSearchCV:
     )
 
 
+def judge_digits(plan: Plan, n_jobs: int) -> pd.DataFrame:
+    """Judge two components of digits in grey levels, which all pixels share."""
+    parallel = joblib.Parallel(n_jobs)
+    rows = parallel(joblib.delayed(judge_digits_once)(seed, plan) for seed in plan.seeds)
+    return pd.DataFrame(sum(rows, []))
+
+
+def judge_digits_once(seed: int, plan: Plan) -> list[dict]:
+    data = datasets.hold_out(datasets.load("digits"), seed, standardise=False)
+    methods = {"PCA": PCA(2, random_state=seed), "AE": make_autoencoder(2, seed, plan)}
+    return [
+        {"method": method, "seed": seed} | evaluate(transformer, data)
+        for method, transformer in methods.items()
+    ]
+
+
 def encode_digits(plan: Plan) -> tuple[np.ndarray, dict]:
     """Return the held-out classes, and by title the codes to plot them at."""
-    data = datasets.hold_out(datasets.load("digits"), seed=0)
+    data = datasets.hold_out(datasets.load("digits"), seed=0, standardise=False)
     codes = {}
     for name, transformer in {
         "PCA": PCA(2, random_state=0),
@@ -367,6 +383,9 @@ def main() -> None:
     else:
         frame = run_all(compare, plan, COLUMNS, path, options.jobs)
         report.print_ratios(frame)
+        digits = judge_digits(plan, options.jobs)
+        digits.to_csv(path.with_name(f"{stem}_digits.csv"), index=False)
+        report.print_digits(digits)
         report.print_search(search_grid(plan, options.jobs))
         report.draw(frame, *encode_digits(plan), path.with_suffix(".png"))
     report.console.print(

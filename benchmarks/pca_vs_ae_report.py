@@ -101,6 +101,18 @@ def print_tuned(frame: pd.DataFrame) -> None:
     )
 
 
+def print_digits(frame: pd.DataFrame) -> None:
+    """Print medians over seeds of two components of digits."""
+    table = make_table(
+        "Digits in grey levels, two components: medians over seeds",
+        *("method", "5-NN accuracy", "trustworthiness", "r2"),
+    )
+    quality = ["knn_accuracy", "trustworthiness", "r2"]
+    for method, row in frame.groupby("method", sort=False)[quality].median().iterrows():
+        table.add_row(str(method), *(f"{value:.3f}" for value in row))
+    console.print(table)
+
+
 def print_search(search: GridSearchCV) -> None:
     """Print a row per candidate, and the one that won."""
     table = make_table(

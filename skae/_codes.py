@@ -12,6 +12,9 @@ from skae._modules import AutoencoderModule, LinearPath
 from skae._net import AutoencoderNet
 from skae._rows import Batch, Rows
 
+# From so many rows on, the most extreme code on each side may be an outlier's: the
+# decoder has not learned what lies between it and the others.
+OUTLIER_ROWS = 2_000
 MAX_RATIO_ROWS = 2_000
 MAX_RATIO_DECODINGS = 64_000
 
@@ -21,13 +24,15 @@ def settle_codes(
 ) -> None:
     """Tell the decoder which codes it has learned; centre and order them if asked."""
     parts = zip(*net.apply(_summary, rows, dtype, chunk), strict=True)
-    boxes, *sums = (torch.stack(part) for part in parts)
+    extremes, *sums = parts
     decoder = net.module_.decoder
     if isinstance(decoder, LinearPath):
+        known = torch.cat(extremes).sort(dim=0).values
+        n_ignored = 1 if len(rows) >= OUTLIER_ROWS else 0
         decoder.uncover()
-        decoder.cover(boxes.flatten(0, 1).to(decoder.low))
+        decoder.cover(known[n_ignored : len(known) - n_ignored].to(decoder.low))
     if order:
-        total, squares, with_features = (part.sum(dim=0) for part in sums)
+        total, squares, with_features = (torch.stack(part).sum(dim=0) for part in sums)
         mean = total / len(rows)
         covariance = squares / len(rows) - torch.outer(mean, mean)
         rotation = ordering(covariance, with_features)
@@ -37,10 +42,14 @@ def settle_codes(
 
 def _summary(module: AutoencoderModule, batch: Batch) -> tuple[Tensor, ...]:
     raw = module.to_code(module.standardize(batch.x), batch.condition)
-    box = torch.stack(raw.aminmax(dim=0)).cpu()
+    extremes = raw
+    if len(raw) > 4:  # two of each side are enough to know the last but one of all
+        sides = (raw.topk(2, dim=0, largest=largest).values for largest in (True, False))
+        extremes = torch.cat(list(sides))
     codes = module.basis(raw).cpu().double()
     centred = (batch.x - module.inputs.mean).cpu().double()
-    return box, codes.sum(dim=0), codes.T @ codes, centred.T @ codes
+    sums = codes.sum(dim=0), codes.T @ codes, centred.T @ codes
+    return extremes.cpu(), *sums
 
 
 def ordering(covariance: Tensor, with_features: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class LinearPath(nn.Module):
 
     # How much wider than the box of training inputs, and how fast the fading.
     margin = 1.25
-    fading = 4.0
+    fading = 1.0
 
     def __init__(
         self,
