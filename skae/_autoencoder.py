@@ -143,7 +143,7 @@ class AutoencoderTransformer(BaseAutoencoder):
                 "a class that keeps wide codes from copying: DenoisingAE, SparseAE or "
                 "ContractiveAE.",
                 OvercompleteWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 

@@ -25,7 +25,7 @@ from skae import _codes
 from skae._fitting import Fitting
 from skae._modules import AutoencoderModule
 from skae._net import AutoencoderNet
-from skae._parts import make_parts, resolve_widths
+from skae._parts import describe_module, make_parts, resolve_widths
 from skae._progress import progress_bar
 from skae._rows import Rows
 from skae._runtime import resolve_device, suitable_threads
@@ -53,7 +53,7 @@ class BaseAutoencoder(
 
     _parameter_constraints: dict = {
         "n_components": [AT_LEAST_ONE],
-        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
+        "hidden_layer_sizes": [StrOptions({"auto"}), AT_LEAST_ONE, "array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "encoder": [callable, None],
         "decoder": [callable, None],
@@ -111,7 +111,8 @@ class BaseAutoencoder(
             If X is not a finite numeric table, or if a parameter does not suit it. What
             an earlier ``fit`` left is kept.
         """
-        with _all_or_nothing(self):
+        # The caller may be in inference mode or without gradients; training is not.
+        with _all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
             X = validate_data(self, X, dtype=FLOATS)
             self._check_parameters(X)
             rows = self._make_rows(X, y)
@@ -137,13 +138,14 @@ class BaseAutoencoder(
         resolve_widths(self.hidden_layer_sizes, X.shape[1])
         resolve_device(self.device)
         if self.warm_start and hasattr(self, "net_"):
-            module = self.net_.module_
-            shape = len(module.inputs.mean), len(module.basis.unit)
-            if shape != (X.shape[1], self.n_components):
+            made_with = self.net_.made_with
+            now = describe_module(self, X.shape[1])
+            changed = {name: now[name] for name in now if now[name] != made_with[name]}
+            if changed:
+                earlier = {name: made_with[name] for name in changed}
                 raise ValueError(
-                    f"warm_start=True goes on from a fit with n_features={shape[0]} and "
-                    f"n_components={shape[1]}, not {X.shape[1]} and {self.n_components}. "
-                    "Use warm_start=False to start anew."
+                    f"warm_start=True goes on from a module made with {earlier}, and now "
+                    f"asked for is {changed}. Use warm_start=False to start anew."
                 )
 
     def _train(self, fitting: Fitting, context, X: np.ndarray, y) -> AutoencoderNet:
@@ -178,6 +180,7 @@ class BaseAutoencoder(
         n_trained = len(fitting.rows) - (fitting.n_valid if net.validation_.steps else 0)
         self.n_iter_ = max(1, fitting.count_epochs(n_trained, net.kept_step_))
         net.finish(history=fitting.history)
+        net.made_with = describe_module(self, fitting.rows.x.shape[1])
         self.net_ = net
         self._n_features_out = self.n_components
         with suitable_threads(net.module_, fitting.batch_size):
@@ -281,11 +284,12 @@ class BaseAutoencoder(
         -------
         scores : ndarray of shape (n_samples,)
             Minus the mean squared error of each row in the units of X, whatever the
-            ``loss``, so that a search compares like with like. Higher is better.
+            ``loss``, so that a search compares like with like. Higher is better. They
+            are float64 for any X, because squares of float32 may exceed float32.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return -self._map(_codes.mean_squared_error, Rows(X))
+        return -self._map(_codes.mean_squared_error, Rows(X), dtype=np.float64)
 
     def score(self, X, y=None):
         """Return the mean of :meth:`score_samples`.
@@ -305,13 +309,13 @@ class BaseAutoencoder(
         """
         return float(np.mean(self.score_samples(X), dtype=np.float64))
 
-    def _map(self, function: Callable, rows: Rows) -> np.ndarray:
-        """Apply a function of module and batch to rows, in and out in their dtype."""
+    def _map(self, function: Callable, rows: Rows, dtype=None) -> np.ndarray:
+        """Apply a function of module and batch; what comes out has the rows' dtype."""
         chunk = self._chunk()
         with suitable_threads(self.net_.module_, min(chunk, len(rows))):
-            dtype = _torch_dtype(rows.x.dtype)
-            result = self.net_.map_batches(function, rows, dtype, chunk)
-        return result.astype(rows.x.dtype, copy=False)
+            precision = _torch_dtype(rows.x.dtype)
+            result = self.net_.map_batches(function, rows, precision, chunk)
+        return result.astype(dtype or rows.x.dtype, copy=False)
 
     def _chunk(self) -> int:
         """How many rows fit into scikit-learn's ``working_memory``."""

@@ -3,7 +3,7 @@
 from textwrap import indent
 
 PARAMETERS = """\
-hidden_layer_sizes : "auto" or tuple of int, default="auto"
+hidden_layer_sizes : "auto", int or tuple of int, default="auto"
     Widths of the encoder's hidden layers; the decoder mirrors them. "auto" is three
     layers of 64, or of 128 from 50 features on. ``()`` makes both linear.
 
@@ -43,7 +43,8 @@ early_stopping : bool, default=True
     must beat its start by two standard errors over the rows held out (three below 100
     rows, which are held out in turn, in five folds), or the start is the answer; the
     model is then trained again on all rows, for the share of the steps that did best.
-    With False the last weights are kept.
+    In any case the start is the answer if it does better on the training rows. With
+    False the last weights are kept.
 
 validation_fraction : float, default=0.1
     Share of the rows held out, but at least 50 rows (or a third of all, if that is
@@ -59,14 +60,15 @@ warm_start : bool, default=False
 
 callbacks : list of skorch callbacks or None, default=None
     Copied at ``fit``. Epoch hooks always fire; batch hooks if a callback overrides
-    them. ``history_`` and ``net_.history`` hold what they record.
+    them. Callbacks that collect predictions batch by batch, such as ``EpochScoring``,
+    are not supported: scikit-learn's ``ScoringMonitor`` does that.
 
 device : str or torch.device, default="auto"
     Where to compute. "auto" takes CUDA, then MPS, then the CPU.
 
 random_state : int, RandomState instance or None, default=None
-    Seeds initial weights, batches and held-out rows. Global random states are neither
-    used nor changed.
+    Seeds initial weights, batches and held-out rows. torch's global random state is
+    neither used nor changed; None draws the seed from numpy's, as in scikit-learn.
 
 verbose : bool, default=False
     Show a progress bar (needs rich).

@@ -5,8 +5,10 @@ import math
 from contextlib import nullcontext
 
 import numpy as np
+import torch
 from torch import nn
 
+from skae._modules import thaw
 from skae._net import AutoencoderNet, EpochHook
 from skae._optimizer import FlatAdamW
 from skae._rows import Rows
@@ -97,12 +99,19 @@ class Fitting:
     def _make_parts(self, run: Run) -> tuple[nn.Module, nn.Module]:
         estimator = self.estimator
         statistics = describe(run.described, estimator.n_components, run.train)
-        with borrowed_generator(self.seed, self.device):
+        # Built on the CPU, whatever the caller's default device; the net moves it.
+        with borrowed_generator(self.seed, self.device), torch.device("cpu"):
             criterion = estimator._make_criterion(statistics)
             if estimator.warm_start and hasattr(estimator, "net_"):
                 module = copy.deepcopy(estimator.net_.module_)
+                thaw(module)  # an earlier fit's callbacks may have frozen parts
             else:
                 module = estimator._make_module(statistics)
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ValueError(
+                "encoder and decoder have no parameters to train. Use builders of "
+                "networks that have some, or init='pca', which adds a linear path."
+            )
         if self.device.type == "mps":  # has no float64, so statistics lose digits there
             module = module.float()
         return module, criterion

@@ -7,6 +7,7 @@ ordered. A variant overrides ``forward``, ``to_code`` or ``from_code``; the seco
 follows.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -29,8 +30,10 @@ class Standardizer(nn.Module):
         super().__init__()
         self.register_buffer("mean", mean.double())
         self.register_buffer("spread", spread.double())
-        # A constant column passes undivided, and comes back as its mean: its spread is 0.
-        divisor = torch.where(spread > 0, spread, torch.ones_like(spread))
+        # A constant column tells a network nothing, whatever it may hold later: it goes
+        # in as 0, and comes back as its mean.
+        constant = torch.full_like(spread, torch.inf)
+        divisor = torch.where(spread > 0, spread, constant)
         self.register_buffer("divisor", divisor.double())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,15 +104,17 @@ class LinearPath(nn.Module):
     ):
         super().__init__()
         self.network = network
-        self.gain = nn.Parameter(torch.zeros(weight.shape[1])) if gain else None
-        self.change = nn.Parameter(torch.zeros(weight.shape))
+        n_in, n_out = weight.shape
+        zeros = partial(torch.zeros, dtype=torch.float32)
+        self.gain = nn.Parameter(zeros(n_out)) if gain else None
+        self.change = nn.Parameter(zeros(n_in, n_out))
         self.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
         # What float32 cannot hold of the weight; float64 inference adds it back.
         remainder = weight.double() - weight.float().double()
         self.register_buffer("remainder", remainder.float())
         self.register_buffer("bias", None if bias is None else bias.float())
-        self.register_buffer("low", torch.zeros(len(weight)))
-        self.register_buffer("high", torch.zeros(len(weight)))
+        self.register_buffer("low", zeros(n_in))
+        self.register_buffer("high", zeros(n_in))
         self.finds_box = box is None
         if box is not None:
             self.cover(box.float())
@@ -154,6 +159,14 @@ class LinearPath(nn.Module):
         return inside, 1 / (1 + self.fading * excess.square().sum(dim=1, keepdim=True))
 
 
+def thaw(module: nn.Module) -> None:
+    """Let everything be trained but the maps that training starts from."""
+    module.requires_grad_(True)
+    for part in module.modules():
+        if isinstance(part, LinearPath):
+            part.weight.requires_grad_(False)
+
+
 class CodeBasis(nn.Module):
     """Between the decoder's codes and the user's: a scale, a shift and a rotation.
 
@@ -171,6 +184,7 @@ class CodeBasis(nn.Module):
         return (code * self.unit - self.shift) @ self.rotation
 
     def inverse(self, code: Tensor) -> Tensor:
+        code = code.to(self.rotation.dtype)
         return (code @ self.rotation.T + self.shift) / self.unit
 
     def turn(self, shift: Tensor, rotation: Tensor) -> None:

@@ -166,6 +166,8 @@ class AutoencoderNet(skorch.NeuralNet):
                 raise
         finally:
             self.module_.generator = None
+        if self._looked_at != self.step_ and not self.diverged_:  # a callback ended it
+            self._look(loss=0.0)
         self._end(batches, start, start_loss)
         return self
 
@@ -202,7 +204,8 @@ class AutoencoderNet(skorch.NeuralNet):
             self._set_training(True)
         self.optimizer_.zero_grad()
         loss = self.criterion_(self.infer(batch), batch.target).mean()
-        loss.backward()
+        if loss.requires_grad:  # callbacks may have frozen everything
+            loss.backward()
         if self._hooked:
             self.notify(
                 "on_grad_computed",
@@ -235,7 +238,8 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def _look(self, loss: float) -> None:
         """Note how the run is doing, and keep its weights if they are the best so far."""
-        finite = math.isfinite(loss)
+        self._looked_at = self.step_
+        finite = math.isfinite(loss) and self.optimizer_.is_finite()
         if finite and self._valid is not None:
             held_out = self.validation_losses(self._valid)
             finite = bool(np.isfinite(held_out).all())
@@ -321,6 +325,8 @@ class AutoencoderNet(skorch.NeuralNet):
         vars(twin).pop("_twin", None)
         lent = {id(self.module_.generator): None}  # not to be copied
         vars(twin)["module_"] = copy.deepcopy(self.module_, lent).eval()
+        twin.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
+        twin.callbacks = [c for c in self.callbacks if not _is_hook(c)]
         return twin
 
     def module_for(self, dtype: torch.dtype) -> torch.nn.Module:
@@ -328,7 +334,7 @@ class AutoencoderNet(skorch.NeuralNet):
         if dtype != torch.float64 or torch.device(self.device).type == "mps":
             return self.module_
         state = chain(self.module_.parameters(), self.module_.buffers())
-        version = sum(tensor._version for tensor in state)
+        version = sum(0 if t.is_inference() else t._version for t in state)
         made_from, twin = self.__dict__.get("_twin", (None, None))
         if made_from != version:
             twin = copy.deepcopy(self.module_).double()
@@ -342,7 +348,8 @@ class AutoencoderNet(skorch.NeuralNet):
         module = self.module_for(dtype)
         for batch in rows.chunks(chunk):
             with torch.inference_mode():
-                yield function(module, Batch(*(self.to_device(v) for v in batch)))
+                result = function(module, Batch(*(self.to_device(v) for v in batch)))
+            yield result
 
     def map_batches(
         self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int

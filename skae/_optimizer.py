@@ -45,7 +45,7 @@ class FlatAdamW(torch.optim.Optimizer):
     def __init__(
         self, params, lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=1e-4, max_norm=1.0
     ):
-        self._gathered: list[Tensor] = []
+        self._gathered: list[Tensor] | None = None  # nothing has been gathered yet
         super().__init__(
             params,
             {
@@ -69,16 +69,17 @@ class FlatAdamW(torch.optim.Optimizer):
         """Make the trained parameters and their gradients views of one vector each."""
         parameters = self.param_groups[0]["params"]
         trained = [p for p in parameters if p.requires_grad]
-        if [id(p) for p in trained] == [id(p) for p in self._gathered]:
-            return
-        self.release()
+        if self._gathered is not None:
+            if [id(p) for p in trained] == [id(p) for p in self._gathered]:
+                return
+            self.release()
         self._gathered = trained
         sizes = [parameter.numel() for parameter in trained]
         device = trained[0].device if trained else None
-        self.values = torch.empty(sum(sizes), device=device)
+        self.values = torch.empty(sum(sizes), device=device, dtype=torch.float32)
         self.gradient = torch.zeros_like(self.values)
         self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
-        self.n_steps = torch.zeros((), device=device)
+        self.n_steps = torch.zeros((), device=device, dtype=torch.float32)
         parts = zip(self.values.split(sizes), self.gradient.split(sizes), strict=True)
         for parameter, (value, gradient) in zip(trained, parts, strict=True):
             layout = parameter.size(), parameter.stride(), value.storage_offset()
@@ -89,10 +90,14 @@ class FlatAdamW(torch.optim.Optimizer):
 
     def release(self) -> None:
         """Give every parameter its own memory again."""
-        for parameter in self._gathered:
+        for parameter in self._gathered or []:
             parameter.data = parameter.data.clone()
             parameter.grad = None
-        self._gathered = []
+        self._gathered = None
+
+    def is_finite(self) -> bool:
+        """Say whether all parameters are."""
+        return self._gathered is None or bool(self.values.isfinite().all())
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.gradient.zero_()

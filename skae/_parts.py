@@ -26,7 +26,7 @@ def make_parts(estimator, statistics: Statistics) -> dict:
     decoder = make_network(estimator, "decoder", n_components, n_features)
     if estimator.init == "pca":
         components = torch.as_tensor(statistics.components)
-        into = inputs.divisor[:, None] * components / unit
+        into = inputs.spread[:, None] * components / unit
         back, bias = (components * unit).T, None
         if bernoulli:  # through the slope of the logit at the mean
             mean = mean.clamp(0.01, 0.99)
@@ -63,14 +63,14 @@ def make_network(estimator, side: str, n_in: int, n_out: int) -> nn.Module:
     if builder is not None:
         network = builder(n_in, n_out)
         _check_network(network, side, n_in, n_out)
-        return network.float()
+        return network
     widths = resolve_widths(estimator.hidden_layer_sizes, max(n_in, n_out))
     if side == "decoder":
         widths = widths[::-1]
     network = mlp(n_in, n_out, hidden_layer_sizes=widths, activation=estimator.activation)
     # Beside a linear path a network starts at zero. A user's may be of any kind and is
     # silenced from outside, by a gain.
-    return silence(network) if estimator.init == "pca" else network
+    return (silence(network) if estimator.init == "pca" else network).float()
 
 
 def resolve_widths(hidden_layer_sizes: str | Sequence[int], n_features: int) -> tuple:
@@ -92,9 +92,10 @@ def _check_network(network: nn.Module, side: str, n_in: int, n_out: int) -> None
             f"{side} must be a function (n_in, n_out) -> torch.nn.Module, but "
             f"{side}({n_in}, {n_out}) returned {type(network).__name__}."
         )
+    network.float()
     with torch.no_grad():
         was_training = network.training
-        shape = tuple(network.eval()(torch.zeros(2, n_in)).shape)
+        shape = tuple(network.eval()(torch.zeros(2, n_in, dtype=torch.float32)).shape)
         network.train(was_training)
     if shape != (2, n_out):
         raise ValueError(
@@ -111,3 +112,18 @@ def _code_unit(statistics: Statistics, init: str) -> np.ndarray:
     # Directions beyond the rank, which only the network can use, get a unit, too.
     floor = 1e-3 * (statistics.deviations[0] or overall)
     return np.maximum(statistics.deviations, floor)
+
+
+def describe_module(estimator, n_features: int) -> dict:
+    """What a module was made for and with, as far as it can be compared.
+
+    Builders compare by name only: the same function is another object after unpickling.
+    """
+    names = ["n_components", "hidden_layer_sizes", "activation", "init", "loss"]
+    made = {n: getattr(estimator, n) for n in names if hasattr(estimator, n)}
+    widths = made["hidden_layer_sizes"]
+    made["hidden_layer_sizes"] = list(resolve_widths(widths, n_features))
+    for side in ("encoder", "decoder"):
+        builder = getattr(estimator, side)
+        made[side] = builder and getattr(builder, "func", builder).__name__
+    return {**made, "n_features": n_features}

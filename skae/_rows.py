@@ -107,7 +107,7 @@ class ShuffledBatches:
         return self.n_batches
 
     def __iter__(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self.rows), generator=self.generator)
+        order = torch.randperm(len(self.rows), generator=self.generator, device="cpu")
         for index in order.tensor_split(self.n_batches):
             if self.cached is None:
                 yield self.prepare(self.rows[index.numpy()])

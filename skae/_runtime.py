@@ -45,22 +45,28 @@ class _SingleThread(threading.local):
     """Run torch on one thread, then on as many as before.
 
     torch's number of threads belongs to the calling thread, but a thread that meets
-    torch for the first time takes the number that any other set last. So the first to
-    enter saves it, and everyone restores what the first one saw.
+    torch for the first time takes the number that any other set last. A thread that
+    comes with one while others are inside is taken for such: it gets back what the
+    first one saw.
     """
 
     _lock = threading.Lock()
     _n_inside = 0
     _saved = 1
 
-    depth = 0  # of this thread; threading.local keeps the instance apart
+    # Of this thread; threading.local keeps the instances apart.
+    depth = 0
+    before = 1
 
     def __enter__(self):
         cls = _SingleThread
         with cls._lock:
             if self.depth == 0:
+                self.before = torch.get_num_threads()
                 if cls._n_inside == 0:
-                    cls._saved = torch.get_num_threads()
+                    cls._saved = self.before
+                elif self.before == 1:
+                    self.before = cls._saved
                 cls._n_inside += 1
                 if torch.get_num_threads() != 1:
                     torch.set_num_threads(1)
@@ -72,8 +78,8 @@ class _SingleThread(threading.local):
             self.depth -= 1
             if self.depth == 0:
                 cls._n_inside -= 1
-                if cls._saved != 1:
-                    torch.set_num_threads(cls._saved)
+                if self.before != 1:
+                    torch.set_num_threads(self.before)
 
 
 _single_thread = _SingleThread()
@@ -102,5 +108,9 @@ def borrowed_generator(seed: int, device: torch.device) -> Iterator[None]:
     """
     cuda = [device] if device.type == "cuda" else []
     with _default_generator_lock, torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
+        # torch.manual_seed would seed every device's stream, of which one is put back.
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield

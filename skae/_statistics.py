@@ -8,6 +8,7 @@ covariance, whichever matrix is smaller.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.linalg import eigh
 
 from skae._rows import Rows
@@ -112,9 +113,9 @@ def _moments(rows: Rows, field: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _box(rows: Rows) -> np.ndarray:
-    chunks = [batch.x.double().numpy() for batch in rows.chunks(CHUNK)]
-    low = np.min([chunk.min(axis=0) for chunk in chunks], axis=0)
-    return np.stack([low, np.max([chunk.max(axis=0) for chunk in chunks], axis=0)])
+    boxes = [torch.stack(batch.x.aminmax(dim=0)) for batch in rows.chunks(CHUNK)]
+    low, high = torch.cat(boxes).double().aminmax(dim=0)
+    return np.stack([low, high])
 
 
 def _principal(

@@ -4,9 +4,9 @@ A run on part of the rows is judged on the rest, step 0 included, which is PCA i
 module starts there.
 
 - Fewer than 100 rows: every row is held out once, in five folds. The number of steps is
-  the one with the least mean error, and training must beat step 0 by more than one
-  standard error over the rows, or nothing is trained.
-- Fewer than 2,000: some rows are held out once.
+  the one with the least mean error, and training must beat step 0 by more than three
+  standard errors over the rows, or nothing is trained.
+- Fewer than 2,000: some rows are held out once, and two standard errors are enough.
 - In both cases the model is then trained again on all rows, for the share of the budget
   that did best, because a linear path from nine tenths of few rows is worse than PCA on
   all of them.

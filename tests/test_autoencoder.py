@@ -288,8 +288,17 @@ def test_warm_start_goes_on_from_where_it_was(X):
 
     assert ae.score(X) == pytest.approx(before)
     assert_allclose(ae.transform(X), codes, atol=1e-5)
-    with pytest.raises(ValueError, match="warm_start=True goes on from a fit with"):
+    for changed in ({"n_components": 1}, {"loss": "huber"}, {"hidden_layer_sizes": 8}):
+        with pytest.raises(
+            ValueError, match="warm_start=True goes on from a module made"
+        ):
+            clone_fitted(ae).set_params(**changed).fit(X)
+    with pytest.raises(ValueError, match="'n_features': 5.*'n_features': 4"):
         ae.fit(X[:, :4])
+
+
+def clone_fitted(ae):
+    return copy.deepcopy(ae)
 
 
 def test_early_stopping_keeps_the_best_weights(X):
@@ -326,6 +335,8 @@ def test_callbacks_of_skorch_take_part(X):
     frozen = ae.module_.encoder.state_dict()
     for name, values in fresh.fit(X).module_.encoder.state_dict().items():
         torch.testing.assert_close(frozen[name], values, rtol=0, atol=1e-6)
+
+    quick(2, callbacks=[Freezer("*")]).fit(X)
 
     stopped = AutoencoderTransformer(
         2, max_iter=50, random_state=0, callbacks=[EarlyStopping(patience=1, threshold=1)]
@@ -412,7 +423,7 @@ def test_inference_does_not_depend_on_the_batch(n_rows, start, dtype):
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     for method in (ae.transform, ae.reconstruct, ae.score_samples):
         whole = method(X)
-        assert whole.dtype == dtype
+        assert whole.dtype == (np.float64 if method == ae.score_samples else dtype)
         assert_allclose(method(X[part]), whole[part], rtol=tolerance, atol=tolerance)
 
 
@@ -424,6 +435,76 @@ def _fitted(dtype):
         X = np.random.RandomState(0).normal(size=(200, 6)).astype(dtype)
         _FITTED[dtype] = quick(2).fit(X)
     return _FITTED[dtype]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_reconstruct_is_inverse_transform_of_transform(X, dtype, init):
+    ae = quick(2, init=init).fit(X.astype(dtype))
+
+    returned = ae.inverse_transform(ae.transform(X.astype(dtype)))
+
+    assert returned.dtype == dtype
+    assert_allclose(returned, ae.reconstruct(X.astype(dtype)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_column_that_was_constant_may_hold_anything_later(X):
+    padded = np.column_stack([X, np.full(len(X), 7.0)])
+    ae = AutoencoderTransformer(2, random_state=0).fit(padded)
+    later = padded.copy()
+    later[:, -1] = 1e6
+
+    assert_array_equal(ae.transform(later), ae.transform(padded))
+
+
+def test_scores_of_huge_float32_values_are_finite(X):
+    huge = (X * 1e25).astype(np.float32)
+
+    assert np.isfinite(quick(2).fit(huge).score(huge))
+
+
+@pytest.fixture
+def double_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def test_the_callers_default_dtype_does_not_matter(X, double_by_default):
+    assert quick(2).fit_transform(X).shape == (200, 2)
+
+
+@pytest.mark.parametrize("state", [torch.no_grad, torch.inference_mode])
+def test_the_callers_gradient_mode_does_not_matter(X, state):
+    with state():
+        codes = quick(2).fit(X).transform(X)
+
+    assert_array_equal(codes, quick(2).fit(X).transform(X))
+
+
+def test_the_callers_default_device_does_not_matter(X):
+    with torch.device("meta"):
+        codes = quick(2, device="cpu").fit(X).transform(X)
+
+    assert_array_equal(codes, quick(2).fit(X).transform(X))
+
+
+def in_double(n_in, n_out):
+    return nn.Linear(n_in, n_out).double()
+
+
+def without_parameters(n_in, n_out):
+    return nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(n_out))
+
+
+def test_builders_of_other_precisions_are_converted(X):
+    assert quick(2, encoder=in_double).fit_transform(X).shape == (200, 2)
+
+
+def test_nothing_to_train_is_said(X):
+    nothing = {"encoder": without_parameters, "decoder": without_parameters}
+    with pytest.raises(ValueError, match="have no parameters to train"):
+        quick(2, init="random", **nothing).fit(X)
 
 
 # In company.

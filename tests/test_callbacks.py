@@ -54,6 +54,10 @@ def test_a_callback_can_end_training(X):
     ae.set_callbacks(Recorder(stop_after=2)).fit(X)
 
     assert len(ae.history_) == 2
+    assert ae.n_iter_ == 2
+    assert ae.score(X) > AutoencoderTransformer(2, max_iter=1, learning_rate=1e-30).fit(
+        X
+    ).score(X)
 
 
 def test_never_more_epochs_than_announced(X):

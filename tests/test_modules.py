@@ -86,7 +86,7 @@ def test_standardizer_inverts(seed, offset, scale):
 def test_standardizer_gives_a_constant_column_back_as_its_mean():
     units = Standardizer(torch.tensor([7.0]), torch.tensor([0.0]))
 
-    assert units(torch.tensor([[9.0]])).item() == 2
+    assert units(torch.tensor([[9.0]])).item() == 0
     assert units.inverse(torch.tensor([[123.0]])).item() == 7
 
 
