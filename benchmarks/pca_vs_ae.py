@@ -106,7 +106,7 @@ class Plan(NamedTuple):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     kernel_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     max_iter: int | str = "auto"
-    grid_components: tuple[int, ...] = (2, 8)
+    grid_components: tuple[int, ...] = (8,)
     mlp_grid: dict = MLP_GRID
 
 
@@ -335,7 +335,9 @@ def search_grid(plan: Plan, n_jobs: int) -> GridSearchCV:
 def judge_digits(plan: Plan, n_jobs: int) -> pd.DataFrame:
     """Judge two components of digits in grey levels, which all pixels share."""
     parallel = joblib.Parallel(n_jobs)
-    rows = parallel(joblib.delayed(judge_digits_once)(seed, plan) for seed in plan.seeds)
+    rows = parallel(
+        joblib.delayed(judge_digits_once)(seed, plan) for seed in plan.seeds[:3]
+    )
     return pd.DataFrame(sum(rows, []))
 
 
