@@ -21,9 +21,13 @@ def make_parts(estimator, statistics: Statistics) -> dict:
     inputs = Standardizer(mean, torch.as_tensor(statistics.spread))
     unit = torch.as_tensor(_code_unit(statistics, estimator.init))
     bernoulli = getattr(estimator, "loss", None) == "bernoulli"
+    outputs: nn.Module = Probability() if bernoulli else inputs
+    if statistics.is_paired and not bernoulli:
+        target_mean = torch.as_tensor(statistics.target_mean)
+        outputs = Standardizer(target_mean, torch.as_tensor(statistics.target_spread))
     n_features, n_components = statistics.n_features, statistics.n_components
     encoder = make_network(estimator, "encoder", n_features, n_components)
-    decoder = make_network(estimator, "decoder", n_components, n_features)
+    decoder = make_network(estimator, "decoder", n_components, statistics.n_outputs)
     if estimator.init == "pca":
         components = torch.as_tensor(statistics.components)
         into = inputs.spread[:, None] * components / unit
@@ -33,6 +37,8 @@ def make_parts(estimator, statistics: Statistics) -> dict:
             back, bias = back / (mean * (1 - mean)), mean.logit()
         else:
             back = back / inputs.divisor
+        if statistics.is_paired:  # principal components say nothing of other targets
+            back, bias = torch.zeros(n_components, statistics.n_outputs).double(), None
         box = inputs(torch.as_tensor(statistics.box))
         encoder = LinearPath(encoder, into, box=box, gain=estimator.encoder is not None)
         decoder = LinearPath(decoder, back, bias, gain=estimator.decoder is not None)
@@ -40,7 +46,7 @@ def make_parts(estimator, statistics: Statistics) -> dict:
         "encoder": encoder,
         "decoder": decoder,
         "inputs": inputs,
-        "outputs": Probability() if bernoulli else inputs,
+        "outputs": outputs,
         "basis": CodeBasis(unit),
     }
 

@@ -55,6 +55,11 @@ class Statistics:
     target_spread: np.ndarray
 
     @property
+    def is_paired(self) -> bool:
+        """Whether the targets are other than the rows."""
+        return self.target_mean is not self.mean
+
+    @property
     def n_features(self) -> int:
         return len(self.mean)
 
