@@ -43,8 +43,8 @@ def print_ratios(frame: pd.DataFrame) -> None:
         "Mean squared error on held-out rows: the autoencoder (AE) against PCA",
         *("set", "n", "d", "AE/PCA", "max", "KPCA/PCA", "acc. PCA", "acc. AE"),
         *("trust. PCA", "trust. AE", "AE fit CPU s"),
-        caption="Medians and maximum over runs; KPCA: KernelPCA. "
-        "At k = 2, acc.: 5-NN accuracy, trust.: trustworthiness",
+        caption="Medians over runs; KPCA: KernelPCA. At k = 2, acc.: of 5-NN, trust.: "
+        "trustworthiness",
     )
     for name, rows in frame.groupby("set", observed=True):
         table.add_row(str(name), *summarise(rows))
