@@ -40,7 +40,7 @@ max_iter : "auto" or int, default="auto"
 early_stopping : bool, default=True
     Hold rows out, stop when they get no better, and keep the weights that did best on
     them, those before the first step included. With fewer than 2,000 rows, training
-    must beat its start by two standard errors over the rows held out (three below 100
+    must beat its start by two standard errors over the rows held out (three below 150
     rows, which are held out in turn, in five folds), or the start is the answer; the
     model is then trained again on all rows, for the share of the steps that did best.
     In any case the start is the answer if it does better on the training rows. With
@@ -48,7 +48,7 @@ early_stopping : bool, default=True
 
 validation_fraction : float, default=0.1
     Share of the rows held out, but at least 50 rows (or a third of all, if that is
-    less) and at most 5,000. Below 100 rows the folds take its place.
+    less) and at most 5,000. Below 150 rows the folds take its place.
 
 n_iter_no_change : "auto" or int, default="auto"
     Number of looks at the rows held out without improvement after which training ends.

@@ -130,8 +130,7 @@ class Fitting:
             criterion,
             n_steps=n_steps,
             check_every=max(1, n_steps // N_LOOKS),
-            # Folds are compared step by step, so all of them go the whole way.
-            patience=None if run.is_fold else patience,
+            patience=patience,
             guarded=estimator.early_stopping,
             repeats=run.repeats,
             seed=self.seed,

@@ -17,6 +17,7 @@ import torch
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from torch import Tensor
 
+from skae._gradients import written_out
 from skae._rows import Batch, Rows, ShuffledBatches
 
 CHUNK = 8192  # rows at once where gradients are not needed
@@ -182,6 +183,7 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         self.optimizer_.gather()  # a callback may have frozen or thawed parameters
+        self._gradient = written_out(self.module_, self.criterion_)
         losses = []
         for batch in iterator:
             if self._scheduled:
@@ -202,10 +204,10 @@ class AutoencoderNet(skorch.NeuralNet):
     def train_step(self, batch: Batch, **fit_params) -> Tensor:
         if not self.module_.training:  # a look at the rows held out switched it off
             self._set_training(True)
-        self.optimizer_.zero_grad()
-        loss = self.criterion_(self.infer(batch), batch.target).mean()
-        if loss.requires_grad:  # callbacks may have frozen everything
-            loss.backward()
+        if self._gradient is None:
+            loss = self._differentiate(batch)
+        else:
+            loss = self._gradient(batch.x, batch.target)
         if self._hooked:
             self.notify(
                 "on_grad_computed",
@@ -215,6 +217,13 @@ class AutoencoderNet(skorch.NeuralNet):
             )
         self.optimizer_.step()
         self.module_.after_step()
+        return loss
+
+    def _differentiate(self, batch: Batch) -> Tensor:
+        self.optimizer_.zero_grad()
+        loss = self.criterion_(self.infer(batch), batch.target).mean()
+        if loss.requires_grad:  # callbacks may have frozen everything
+            loss.backward()
         return loss.detach()
 
     def infer(self, batch: Batch, **fit_params) -> NamedTuple:
@@ -314,7 +323,7 @@ class AutoencoderNet(skorch.NeuralNet):
         self.validation_ = self.repeats = None
         self.callbacks = [c for c in self.callbacks if not _is_hook(c)]
         self.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
-        for name in ("optimizer_", "generator_", "_valid", "_kept"):
+        for name in ("optimizer_", "generator_", "_valid", "_kept", "_gradient"):
             if hasattr(self, name):
                 delattr(self, name)
 

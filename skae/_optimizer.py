@@ -32,8 +32,10 @@ class FlatAdamW(torch.optim.Optimizer):
     betas : (float, float), default=(0.9, 0.99)
         Decay of the first and the second moment.
 
-    eps : float, default=1e-8
-        Added to the root of the second moment.
+    eps : float, default=1e-6
+        Added to the root of the second moment. Where training starts at an optimum of
+        the linear map, gradients are rounding noise; a smaller ``eps`` would take them
+        at full size.
 
     weight_decay : float, default=1e-4
         Decay of the parameters per step, times ``lr``.
@@ -43,7 +45,7 @@ class FlatAdamW(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params, lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=1e-4, max_norm=1.0
+        self, params, lr, betas=(0.9, 0.99), eps=1e-6, weight_decay=1e-4, max_norm=1.0
     ):
         self._gathered: list[Tensor] | None = None  # nothing has been gathered yet
         super().__init__(

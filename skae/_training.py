@@ -3,7 +3,7 @@
 A run on part of the rows is judged on the rest, step 0 included, which is PCA if the
 module starts there.
 
-- Fewer than 100 rows: every row is held out once, in five folds. The number of steps is
+- Fewer than 150 rows: every row is held out once, in five folds. The number of steps is
   the one with the least mean error, and training must beat step 0 by more than three
   standard errors over the rows, or nothing is trained.
 - Fewer than 2,000: some rows are held out once, and two standard errors are enough.
@@ -22,7 +22,7 @@ import numpy as np
 from skae._net import AutoencoderNet, Validation
 from skae._rows import Rows
 
-FOLDS_BELOW = 100
+FOLDS_BELOW = 150
 REFIT_BELOW = 2_000
 N_FOLDS = 5
 FOLDS_ERRORS, HOLD_OUT_ERRORS = 3.0, 2.0
@@ -60,10 +60,6 @@ class Run:
     described: Rows
     share: float = 1.0
     repeats: Validation | None = None
-
-    @property
-    def is_fold(self) -> bool:
-        return self.stage.startswith("fold")
 
 
 def count_valid(n_samples: int, fraction: float) -> int:
@@ -133,7 +129,7 @@ def _folds(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def pool(judgements: list[Validation]) -> Validation:
     """Losses of all rows, each from the fold that held it out."""
-    # A run that met a non-finite loss ends early; compare what all have reached.
+    # A fold may end before the others; compare what all have reached.
     n_looks = min(len(judgement.steps) for judgement in judgements)
     losses = [
         np.concatenate([judgement.losses[look] for judgement in judgements])

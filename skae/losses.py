@@ -39,6 +39,15 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "bernoulli": bernoulli,
 }
 
+# Their derivatives by the reconstruction, for a weight of 1, written out because autograd
+# costs several times as much (see _gradients.py).
+SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "squared_error": lambda x, target: (x - target).mul_(2.0),
+    "absolute_error": lambda x, target: (x - target).sign_(),
+    "huber": lambda x, target: (x - target).clamp_(-1.0, 1.0).mul_(2.0),
+    "bernoulli": lambda logits, target: logits.sigmoid().sub_(target),
+}
+
 # The weight of a feature is this power of its standard deviation: an error of one unit
 # of X costs the same in every column, whatever the standardisation did.
 SCALE_POWERS = {"squared_error": 2, "absolute_error": 1, "huber": 2, "bernoulli": 0}
@@ -67,3 +76,9 @@ class ReconstructionLoss(nn.Module):
 
     def forward(self, output, target: Tensor) -> Tensor:
         return LOSSES[self.loss](output.reconstruction, target, self.weight)
+
+    def with_slope(self, reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean loss, and its gradient by the reconstruction, written out."""
+        loss = LOSSES[self.loss](reconstruction, target, self.weight).mean(-1)
+        slope = SLOPES[self.loss](reconstruction, target)
+        return loss, slope.mul_(self.weight / target.shape[-2])

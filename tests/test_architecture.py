@@ -13,7 +13,8 @@ PACKAGE = Path(skae.__file__).parent
 LAYERS = [
     {"losses", "networks", "_rows", "_runtime", "_optimizer", "_docs", "_progress"},
     {"_sklearn", "_modules", "_statistics"},
-    {"_net", "_parts"},
+    {"_gradients", "_parts"},
+    {"_net"},
     {"_training", "_codes"},
     {"_fitting"},
     {"_base"},
@@ -21,7 +22,7 @@ LAYERS = [
     {"metrics"},
     {"__init__"},
 ]
-TORCH_ONLY = {"losses", "networks", "_modules", "_optimizer", "_runtime"}
+TORCH_ONLY = {"losses", "networks", "_modules", "_gradients", "_optimizer", "_runtime"}
 FILES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 
