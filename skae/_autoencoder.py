@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._base import BaseAutoencoder
+from skae._base import AT_LEAST_ONE, BaseAutoencoder
 from skae._docs import documented
 from skae._sklearn import StrOptions
 from skae._statistics import Statistics
@@ -41,6 +41,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         standard deviation of a feature; "bernoulli" is the negative log-likelihood of X
         in [0, 1], and reconstructions are then probabilities. Only "squared_error"
         promises an error at most PCA's.
+
+    n_init : int, default=1
+        Number of networks that are trained, each from its own random weights. The one
+        with the least loss on the rows held out is kept (on the training rows with
+        ``early_stopping=False``), as in :class:`sklearn.cluster.KMeans`. They are
+        trained side by side, which costs much less than as many fits.
 
     {parameters}
 
@@ -82,6 +88,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],
+        "n_init": [AT_LEAST_ONE],
     }
 
     def __init__(
@@ -94,6 +101,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         decoder=None,
         loss="squared_error",
         init="pca",
+        n_init=1,
         learning_rate=7e-3,
         batch_size="auto",
         max_iter="auto",
@@ -113,6 +121,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.decoder = decoder
         self.loss = loss
         self.init = init
+        self.n_init = n_init
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -124,6 +133,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    @property
+    def _n_starts(self) -> int:
+        return self.n_init
 
     def _make_criterion(self, statistics: Statistics) -> nn.Module:
         return ReconstructionLoss(self.loss, torch.as_tensor(statistics.target_spread))

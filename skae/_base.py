@@ -71,6 +71,9 @@ class BaseAutoencoder(
         "verbose": ["verbose"],
     }
 
+    # How many differently initialised networks fit chooses from.
+    _n_starts = 1
+
     # What a variant defines.
 
     @abstractmethod

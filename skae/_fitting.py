@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from skae._ensemble import EnsembleNet, can_train_together
 from skae._modules import thaw
 from skae._net import AutoencoderNet, EpochHook
 from skae._optimizer import FlatAdamW
 from skae._rows import Rows
 from skae._runtime import borrowed_generator, resolve_device, suitable_threads
-from skae._statistics import describe
+from skae._statistics import Statistics, describe
 from skae._training import Run, count_valid, train, train_sizes
 
 N_LOOKS = 50  # at the rows held out, over a run
@@ -39,7 +40,10 @@ class Fitting:
         self.estimator = estimator
         self.rows = rows
         self.random_state = random_state
-        self.seed = int(random_state.randint(np.iinfo(np.int32).max))
+        self.starts = range(estimator._n_starts)
+        # One draw, so that more starts change neither the first nor the rows held out.
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        self.seeds = [(seed + start) % 2**31 for start in self.starts]
         self.device = resolve_device(estimator.device)
         self.batch_size = _batch_size(estimator.batch_size, len(rows))
         self.n_valid = 0
@@ -52,7 +56,17 @@ class Fitting:
     def max_epochs(self) -> int:
         """The most epochs that the runs of this fit can take, all together."""
         sizes = train_sizes(len(self.rows), self.estimator.early_stopping, self.n_valid)
-        return sum(self.count_epochs(size, self._n_steps(size)) for size in sizes)
+        epochs = [self.count_epochs(size, self._n_steps(size)) for size in sizes]
+        if self._may_loop:  # every run but a refit repeats for each start
+            epochs = [n * len(self.starts) for n in epochs]
+        return sum(epochs)
+
+    @property
+    def _may_loop(self) -> bool:
+        """Whether several starts may have to be trained one after the other."""
+        estimator = self.estimator
+        own = estimator.encoder is None and estimator.decoder is None
+        return not own or estimator._net_class is not AutoencoderNet
 
     def count_epochs(self, n_rows: int, n_steps: int) -> int:
         return math.ceil(n_steps / math.ceil(n_rows / self.batch_size))
@@ -72,18 +86,31 @@ class Fitting:
             self.n_valid,
             self.random_state,
             self._execute,
+            self.starts,
         )
 
-    def _execute(self, run: Run) -> AutoencoderNet:
-        module, criterion = self._make_parts(run)
-        net = self._make_net(run, module, criterion)
+    def _execute(self, run: Run) -> list[AutoencoderNet]:
+        seeds = [self.seeds[start] for start in run.starts]
+        modules, criterion = self._make_parts(run, seeds)
+        net_class = self.estimator._net_class
+        if len(modules) > 1 and can_train_together(modules[0], net_class):
+            settings = self._settings(run)
+            net = EnsembleNet(modules, criterion, seeds=seeds, **settings)
+            self._fit(net, run)
+            return net.split()
+        nets = []
+        for module, seed in zip(modules, seeds, strict=True):
+            net = net_class(module, criterion, seed=seed, **self._settings(run))
+            self._fit(net, run)
+            nets.append(net)
+        return nets
+
+    def _fit(self, net: AutoencoderNet, run: Run) -> None:
         estimator = self.estimator
         user_built = estimator.encoder is not None or estimator.decoder is not None
         # Our networks draw from the net's generator; a user's dropout knows only torch's.
-        draws = (
-            borrowed_generator(self.seed, self.device) if user_built else nullcontext()
-        )
-        with suitable_threads(module, self.batch_size), draws:
+        draws = borrowed_generator(net.seed, self.device) if user_built else nullcontext()
+        with suitable_threads(net.module, self.batch_size), draws:
             net.fit((run.train, run.valid))
         for row in net.history:
             row["stage"] = run.stage
@@ -94,14 +121,21 @@ class Fitting:
                 f"step {net.kept_step_} were kept. Lower learning_rate="
                 f"{estimator.learning_rate}, or look for extreme values in X."
             )
-        return net
 
-    def _make_parts(self, run: Run) -> tuple[nn.Module, nn.Module]:
+    def _make_parts(
+        self, run: Run, seeds: list[int]
+    ) -> tuple[list[nn.Module], nn.Module]:
+        """Return a module for each seed, and the criterion of all of them."""
         estimator = self.estimator
         statistics = describe(run.described, estimator.n_components, run.train)
         # Built on the CPU, whatever the caller's default device; the net moves it.
-        with borrowed_generator(self.seed, self.device), torch.device("cpu"):
+        with borrowed_generator(seeds[0], self.device), torch.device("cpu"):
             criterion = estimator._make_criterion(statistics)
+        return [self._make_module(statistics, seed) for seed in seeds], criterion
+
+    def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:
+        estimator = self.estimator
+        with borrowed_generator(seed, self.device), torch.device("cpu"):
             if estimator.warm_start and hasattr(estimator, "net_"):
                 module = copy.deepcopy(estimator.net_.module_)
                 thaw(module)  # an earlier fit's callbacks may have frozen parts
@@ -112,28 +146,23 @@ class Fitting:
                 "encoder and decoder have no parameters to train. Use builders of "
                 "networks that have some, or init='pca', which adds a linear path."
             )
-        if self.device.type == "mps":  # has no float64, so statistics lose digits there
-            module = module.float()
-        return module, criterion
+        # mps has no float64, so statistics lose digits there.
+        return module.float() if self.device.type == "mps" else module
 
-    def _make_net(
-        self, run: Run, module: nn.Module, criterion: nn.Module
-    ) -> AutoencoderNet:
+    def _settings(self, run: Run) -> dict:
+        """The arguments of a net that all starts have in common."""
         estimator = self.estimator
         n_steps = round(run.share * self._n_steps(len(run.train)))
         patience = estimator.n_iter_no_change
         if patience == "auto":  # the cosine brings most of the gain in its second half
             patience = N_LOOKS // 2
         callbacks = copy.deepcopy(list(estimator.callbacks or []))
-        return estimator._net_class(
-            module,
-            criterion,
+        return dict(
             n_steps=n_steps,
             check_every=max(1, n_steps // N_LOOKS),
             patience=patience,
             guarded=estimator.early_stopping,
             repeats=run.repeats,
-            seed=self.seed,
             cache=4 * run.train.x[:1].size * len(run.train) <= CACHE_BELOW,
             optimizer=FlatAdamW,
             lr=estimator.learning_rate,

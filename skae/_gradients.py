@@ -173,7 +173,7 @@ class _Path:
         if self.gain is not None:
             curved = curved * self.gain
         if self.path.bias is not None:
-            curved = curved + self.path.bias
+            curved = curved + self.path.bias.unsqueeze(-2)
         return self.add_product(curved, x, self.total)
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:

@@ -122,9 +122,9 @@ class LinearPath(nn.Module):
     @torch.no_grad()
     def cover(self, x: Tensor) -> None:
         """Widen the box of known inputs to hold ``x``."""
-        low, high = x.aminmax(dim=0)
-        torch.minimum(self.low, low, out=self.low)
-        torch.maximum(self.high, high, out=self.high)
+        low, high = x.aminmax(dim=-2)
+        self.low.copy_(torch.minimum(self.low, low))
+        self.high.copy_(torch.maximum(self.high, high))
 
     @torch.no_grad()
     def uncover(self) -> None:

@@ -7,7 +7,8 @@ validation loss, which counts steps because an epoch may be four steps or forty 
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,20 +20,10 @@ from torch import Tensor
 
 from skae._gradients import written_out
 from skae._rows import Batch, Rows, ShuffledBatches
+from skae._watch import Watch
 
 CHUNK = 8192  # rows at once where gradients are not needed
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-class Validation(NamedTuple):
-    """What the rows held out say of a run, step by step."""
-
-    steps: list[int]  # at which the loss was taken, beginning with 0
-    losses: list[np.ndarray]  # (n_valid,) each
-    means: list[float]  # of the same
-
-    def mean_at(self, step: int) -> float:
-        return float(np.interp(step, self.steps, self.means))
 
 
 class AutoencoderNet(skorch.NeuralNet):
@@ -72,6 +63,7 @@ class AutoencoderNet(skorch.NeuralNet):
         Parameters of :class:`skorch.NeuralNet`.
     """
 
+    n_members = 1
     warm_up = 0.05  # share of the steps
     last_rate = 0.01  # of the learning rate, at the end of the cosine
 
@@ -149,16 +141,17 @@ class AutoencoderNet(skorch.NeuralNet):
         # Draws of the module happen on its device; the order of rows is drawn on the CPU.
         self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.step_ = 0
-        self.stopped_ = self.diverged_ = False
-        self.validation_ = Validation([], [], [])
+        self.stopped_ = False
         self._valid = None if valid is None else self.prepare(valid[:])
-        self._keep()
-        self._n_misses = 0
+        self._watches = [
+            Watch(partial(self._state, member), self.patience)
+            for member in range(self.n_members)
+        ]
         self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
         self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
         batches = self.get_iterator(train, training=True)
-        self._look(loss=0.0)
-        start, start_loss = self._kept, self._mean_loss(batches)
+        self._look()
+        start_losses = self._mean_losses(batches)
         try:
             self._run_epochs(batches, train, valid)
         except KeyboardInterrupt as interrupt:
@@ -167,9 +160,9 @@ class AutoencoderNet(skorch.NeuralNet):
                 raise
         finally:
             self.module_.generator = None
-        if self._looked_at != self.step_ and not self.diverged_:  # a callback ended it
-            self._look(loss=0.0)
-        self._end(batches, start, start_loss)
+        if self._looked_at != self.step_:  # a callback ended it
+            self._look()
+        self._end(batches, start_losses)
         return self
 
     def _run_epochs(self, batches: ShuffledBatches, train: Rows, valid: Rows) -> None:
@@ -196,7 +189,7 @@ class AutoencoderNet(skorch.NeuralNet):
             if self._hooked:
                 self.notify("on_batch_end", batch=batch, training=True, loss=loss)
             if self.step_ % self.check_every == 0 or self._finished():
-                self._look(loss=float(loss))
+                self._look(loss)
             if self._finished():
                 break
         self._record(float(torch.stack(losses).mean()))
@@ -221,9 +214,9 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def _differentiate(self, batch: Batch) -> Tensor:
         self.optimizer_.zero_grad()
-        loss = self.criterion_(self.infer(batch), batch.target).mean()
+        loss = self.row_losses(batch).mean(dim=-1)
         if loss.requires_grad:  # callbacks may have frozen everything
-            loss.backward()
+            loss.sum().backward()
         return loss.detach()
 
     def infer(self, batch: Batch, **fit_params) -> NamedTuple:
@@ -245,56 +238,63 @@ class AutoencoderNet(skorch.NeuralNet):
 
     # Validation, and the weights to keep.
 
-    def _look(self, loss: float) -> None:
+    def _state(self, member: int) -> dict[str, Tensor]:
+        """The weights of a member as they are now."""
+        return self.module_.state_dict()
+
+    def _look(self, loss: Tensor | None = None) -> None:
         """Note how the run is doing, and keep its weights if they are the best so far."""
         self._looked_at = self.step_
-        finite = math.isfinite(loss) and self.optimizer_.is_finite()
-        if finite and self._valid is not None:
+        finite = self.optimizer_.is_finite()
+        if loss is not None:
+            finite &= loss.isfinite()
+        held_out = [None] * self.n_members
+        if self._valid is not None:
             held_out = self.validation_losses(self._valid)
-            finite = bool(np.isfinite(held_out).all())
-        if not finite:
-            self.stopped_ = self.diverged_ = True
-            return
-        if self._valid is None:
-            self._keep()
-            return
-        self.validation_.steps.append(self.step_)
-        self.validation_.losses.append(held_out)
-        self.validation_.means.append(float(held_out.mean()))
-        if self.validation_.means[-1] < min(
-            self.validation_.means[:-1], default=math.inf
-        ):
-            self._keep()
-            self._n_misses = 0
-        else:
-            self._n_misses += 1
-            if self._n_misses == self.patience:
-                self.stopped_ = True
+        for watch, ok, losses in zip(self._watches, finite, held_out, strict=True):
+            watch.look(self.step_, bool(ok), losses)
+        self.stopped_ |= all(watch.is_over for watch in self._watches)
 
     @torch.no_grad()
     def validation_losses(self, batch: Batch) -> np.ndarray:
+        """One loss per member and row, as rows are scored in inference."""
         self._set_training(False)
-        losses = self.criterion_(self.infer(batch), batch.target)
+        losses = self.row_losses(batch).reshape(self.n_members, -1)
         return losses.cpu().double().numpy()
 
-    def _keep(self) -> None:
-        state = self.module_.state_dict()
-        self._kept = {name: values.clone() for name, values in state.items()}
-        self.kept_step_ = self.step_
+    def row_losses(self, batch: Batch) -> Tensor:
+        return self.criterion_(self.infer(batch), batch.target)
 
-    def _end(self, batches: ShuffledBatches, start: dict, start_loss: float) -> None:
+    def _mean_losses(self, batches: ShuffledBatches) -> np.ndarray | None:
+        """Of all training rows, one per member."""
+        return self._average(batches.in_order(CHUNK)) if self.guarded else None
+
+    def mean_loss(self, rows: Rows) -> float:
+        """Of rows in the units of the data."""
+        return float(self._average(map(self.prepare, rows.chunks(CHUNK)))[0])
+
+    def _average(self, batches: Iterable[Batch]) -> np.ndarray:
+        losses = [self.validation_losses(batch) for batch in batches]
+        return np.concatenate(losses, axis=1).mean(axis=1)
+
+    def _end(self, batches: ShuffledBatches, start_losses: np.ndarray | None) -> None:
         """Return to the weights kept, or to the first ones."""
-        self.module_.load_state_dict(self._kept)
-        if self.guarded and self.kept_step_ and self._mean_loss(batches) > start_loss:
-            self.module_.load_state_dict(start)
-            self.kept_step_ = 0
+        for watch in self._watches:
+            watch.restore()
+        if self.guarded and any(watch.kept_step for watch in self._watches):
+            losses = self._mean_losses(batches)
+            for watch, loss, before in zip(
+                self._watches, losses, start_losses, strict=True
+            ):
+                if loss > before:
+                    watch.restart()
+        self._conclude(self._best_watch())
 
-    def _mean_loss(self, batches: ShuffledBatches) -> float:
-        """Of all training rows, as they are scored in inference."""
-        if not self.guarded:
-            return math.nan
-        chunks = [self.validation_losses(b) for b in batches.in_order(CHUNK)]
-        return float(np.concatenate(chunks).mean())
+    def _conclude(self, watch: Watch) -> None:
+        """Say what became of the run."""
+        self.validation_ = watch.validation
+        self.kept_step_ = watch.kept_step
+        self.diverged_ = watch.diverged
 
     # History.
 
@@ -302,9 +302,12 @@ class AutoencoderNet(skorch.NeuralNet):
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
         self.history.record("step", self.step_)
         self._record_loss("train_loss", train_loss)
-        judgement = self.repeats or self.validation_
+        judgement = self.repeats or self._best_watch().validation
         if judgement.losses:
             self._record_loss("valid_loss", judgement.mean_at(self.step_))
+
+    def _best_watch(self) -> Watch:
+        return min(self._watches, key=lambda watch: watch.validation.best)
 
     def _record_loss(self, name: str, value: float) -> None:
         """With the flag for a new best, which skorch's own callbacks look for."""
@@ -323,17 +326,21 @@ class AutoencoderNet(skorch.NeuralNet):
         self.validation_ = self.repeats = None
         self.callbacks = [c for c in self.callbacks if not _is_hook(c)]
         self.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
-        for name in ("optimizer_", "generator_", "_valid", "_kept", "_gradient"):
+        for name in ("optimizer_", "generator_", "_valid", "_watches", "_gradient"):
             if hasattr(self, name):
                 delattr(self, name)
 
     def snapshot(self) -> "AutoencoderNet":
         """A copy whose module stays as it is now, ready for inference."""
-        twin = object.__new__(type(self))
+        lent = {id(self.module_.generator): None}  # not to be copied
+        return self._with_module(copy.deepcopy(self.module_, lent).eval(), type(self))
+
+    def _with_module(self, module: torch.nn.Module, kind: type) -> "AutoencoderNet":
+        """The same net, as far as inference goes, around another module."""
+        twin = object.__new__(kind)
         vars(twin).update(vars(self))
         vars(twin).pop("_twin", None)
-        lent = {id(self.module_.generator): None}  # not to be copied
-        vars(twin)["module_"] = copy.deepcopy(self.module_, lent).eval()
+        vars(twin)["module_"] = module
         twin.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
         twin.callbacks = [c for c in self.callbacks if not _is_hook(c)]
         return twin

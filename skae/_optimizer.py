@@ -42,11 +42,23 @@ class FlatAdamW(torch.optim.Optimizer):
 
     max_norm : float, default=1.0
         The gradient is scaled down to this norm if it exceeds it.
+
+    n_members : int, default=1
+        With more than one, the first axis of every parameter counts members, and each
+        has a norm of its own.
     """
 
     def __init__(
-        self, params, lr, betas=(0.9, 0.99), eps=1e-6, weight_decay=1e-4, max_norm=1.0
+        self,
+        params,
+        lr,
+        betas=(0.9, 0.99),
+        eps=1e-6,
+        weight_decay=1e-4,
+        max_norm=1.0,
+        n_members=1,
     ):
+        self.n_members = n_members
         self._gathered: list[Tensor] | None = None  # nothing has been gathered yet
         super().__init__(
             params,
@@ -76,19 +88,24 @@ class FlatAdamW(torch.optim.Optimizer):
                 return
             self.release()
         self._gathered = trained
-        sizes = [parameter.numel() for parameter in trained]
+        n_members = self.n_members
+        width = sum(parameter.numel() for parameter in trained) // n_members
         device = trained[0].device if trained else None
-        self.values = torch.empty(sum(sizes), device=device, dtype=torch.float32)
+        self.values = torch.empty(n_members, width, device=device, dtype=torch.float32)
         self.gradient = torch.zeros_like(self.values)
         self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
         self.n_steps = torch.zeros((), device=device, dtype=torch.float32)
-        parts = zip(self.values.split(sizes), self.gradient.split(sizes), strict=True)
-        for parameter, (value, gradient) in zip(trained, parts, strict=True):
-            layout = parameter.size(), parameter.stride(), value.storage_offset()
-            value = value.as_strided(*layout)
+        offset = 0
+        for parameter in trained:
+            strides = parameter.stride()
+            if n_members > 1:
+                strides = (width, *strides[1:])
+            layout = parameter.size(), strides, offset
+            value = self.values.as_strided(*layout)
             value.copy_(parameter.detach())
             parameter.data = value
-            parameter.grad = gradient.as_strided(*layout)
+            parameter.grad = self.gradient.as_strided(*layout)
+            offset += parameter.numel() // n_members
 
     def release(self) -> None:
         """Give every parameter its own memory again."""
@@ -97,9 +114,12 @@ class FlatAdamW(torch.optim.Optimizer):
             parameter.grad = None
         self._gathered = None
 
-    def is_finite(self) -> bool:
-        """Say whether all parameters are."""
-        return self._gathered is None or bool(self.values.isfinite().all())
+    def is_finite(self) -> Tensor:
+        """Say of each member whether all its parameters are."""
+        if self._gathered is None:
+            device = self.param_groups[0]["params"][0].device
+            return torch.ones(self.n_members, dtype=torch.bool, device=device)
+        return self.values.isfinite().all(dim=1)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.gradient.zero_()
@@ -107,7 +127,8 @@ class FlatAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable | None = None) -> None:
         group = self.param_groups[0]
-        excess = self.gradient.norm() / group["max_norm"]
+        norm = torch.linalg.vector_norm(self.gradient, dim=1, keepdim=True)
+        excess = norm / group["max_norm"]
         self.gradient.div_(excess.clamp_(min=1.0))
         adamw(
             [self.values],

@@ -106,9 +106,11 @@ class ShuffledBatches:
     def __len__(self) -> int:
         return self.n_batches
 
+    def _order(self) -> Tensor:
+        return torch.randperm(len(self.rows), generator=self.generator, device="cpu")
+
     def __iter__(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self.rows), generator=self.generator, device="cpu")
-        for index in order.tensor_split(self.n_batches):
+        for index in self._order().tensor_split(self.n_batches, dim=-1):
             if self.cached is None:
                 yield self.prepare(self.rows[index.numpy()])
             else:
@@ -122,6 +124,36 @@ class ShuffledBatches:
                 yield self.prepare(self.rows[rows])
             else:
                 yield select(self.cached, rows)
+
+
+class MemberBatches(ShuffledBatches):
+    """Batches with a leading axis of members, each of which has an order of its own.
+
+    Parameters
+    ----------
+    rows, prepare, batch_size, cache : as :class:`ShuffledBatches` has them
+
+    generators : sequence of torch.Generator
+        One per member.
+
+    samples : ndarray of int of shape (n_members, n_sampled), default=None
+        Which of the rows each member sees; None is all of them.
+    """
+
+    def __init__(self, rows, prepare, batch_size, generators, cache, samples=None):
+        super().__init__(rows, prepare, batch_size, generators[0], cache)
+        self.generators = generators
+        self.samples = None if samples is None else torch.as_tensor(samples)
+        if samples is not None:
+            self.n_batches = -(-self.samples.shape[1] // batch_size)
+
+    def _order(self) -> Tensor:
+        samples, n_rows = self.samples, len(self.rows)
+        n_rows = n_rows if samples is None else samples.shape[1]
+        orders = torch.stack(
+            [torch.randperm(n_rows, generator=g, device="cpu") for g in self.generators]
+        )
+        return orders if samples is None else samples.gather(1, orders)
 
 
 def select(batch: Batch, index: Tensor | slice) -> Batch:

@@ -12,15 +12,18 @@ module starts there.
   all of them.
 - More: statistics and path come from all rows from the start, and the weights with the
   least error on the rows held out are the answer.
+
+With several starts, all of them are judged in the same way, and the best goes on alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from skae._net import AutoencoderNet, Validation
+from skae._net import AutoencoderNet
 from skae._rows import Rows
+from skae._watch import Validation
 
 FOLDS_BELOW = 150
 REFIT_BELOW = 2_000
@@ -52,6 +55,9 @@ class Run:
 
     repeats : Validation or None
         The judgement of the run that this one repeats on more rows.
+
+    starts : sequence of int
+        The numbers of the starts that are trained, each to a net of its own.
     """
 
     stage: str
@@ -60,6 +66,7 @@ class Run:
     described: Rows
     share: float = 1.0
     repeats: Validation | None = None
+    starts: Sequence[int] = (0,)
 
 
 def count_valid(n_samples: int, fraction: float) -> int:
@@ -92,34 +99,72 @@ def train(
     early_stopping: bool,
     n_valid: int,
     random_state: np.random.RandomState,
-    execute: Callable[[Run], AutoencoderNet],
+    execute: Callable[[Run], list[AutoencoderNet]],
+    starts: Sequence[int] = (0,),
 ) -> AutoencoderNet:
-    """Execute the runs that these rows call for and return the net of the last."""
+    """Execute the runs that these rows call for and return the net of the last.
+
+    Parameters
+    ----------
+    rows : Rows
+        All rows to learn from.
+
+    early_stopping : bool
+        Whether rows are held out at all.
+
+    n_valid : int
+        How many are, if it is one part of them.
+
+    random_state : RandomState
+        Draws which.
+
+    execute : callable
+        Carries out a run and returns a net for each of its starts.
+
+    starts : sequence of int, default=(0,)
+        The numbers of the starts to choose from.
+    """
     n_samples = len(rows)
     if not early_stopping or n_samples == 1:
-        return execute(Run("fit", rows, None, rows))
+        nets = execute(Run("fit", rows, None, rows, starts=starts))
+        return _best(nets, lambda net: net.mean_loss(rows))[1]
     order = random_state.permutation(n_samples)
     if n_samples < FOLDS_BELOW:
-        return _train_by_folds(rows, order, execute)
+        return _train_by_folds(rows, order, execute, starts)
     train, valid = rows.subset(order[n_valid:]), rows.subset(order[:n_valid])
+    described = rows if n_samples >= REFIT_BELOW else train
+    nets = execute(Run("validate", train, valid, described, starts=starts))
+    place, judged = _best(nets, lambda net: net.validation_.mean_at(net.kept_step_))
     if n_samples >= REFIT_BELOW:
-        return execute(Run("validate", train, valid, rows))
-    judged = execute(Run("validate", train, valid, train))
+        return judged
     share = significant_share(judged.validation_, judged.n_steps, HOLD_OUT_ERRORS)
-    return execute(Run("refit", rows, None, rows, share, judged.validation_))
+    return _refit(rows, share, judged.validation_, starts[place], execute)
+
+
+def _best(items: list, error: Callable) -> tuple[int, object]:
+    """The item of least error and its place; the error of a single one is not asked."""
+    errors = [error(item) for item in items] if len(items) > 1 else [0.0]
+    place = int(np.argmin(errors))
+    return place, items[place]
+
+
+def _refit(rows: Rows, share: float, judgement: Validation, start: int, execute):
+    run = Run("refit", rows, None, rows, share, judgement, (start,))
+    return execute(run)[0]
 
 
 def _train_by_folds(
-    rows: Rows, order: np.ndarray, execute: Callable[[Run], AutoencoderNet]
+    rows: Rows, order: np.ndarray, execute: Callable, starts: Sequence[int]
 ) -> AutoencoderNet:
     judgements = []
     for number, (kept, held_out) in enumerate(_folds(order), start=1):
         train, valid = rows.subset(kept), rows.subset(held_out)
-        judged = execute(Run(f"fold {number}", train, valid, train))
-        judgements.append(judged.validation_)
-    pooled = pool(judgements)
-    share = significant_share(pooled, judged.n_steps, FOLDS_ERRORS)
-    return execute(Run("refit", rows, None, rows, share, pooled))
+        nets = execute(Run(f"fold {number}", train, valid, train, starts=starts))
+        judgements.append([net.validation_ for net in nets])
+    pooled = [pool(folds) for folds in zip(*judgements, strict=True)]
+    place, judgement = _best(pooled, lambda judgement: judgement.best)
+    share = significant_share(judgement, nets[place].n_steps, FOLDS_ERRORS)
+    return _refit(rows, share, judgement, starts[place], execute)
 
 
 def _folds(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -127,7 +172,7 @@ def _folds(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.setdiff1d(order, part), part) for part in parts]
 
 
-def pool(judgements: list[Validation]) -> Validation:
+def pool(judgements: Sequence[Validation]) -> Validation:
     """Losses of all rows, each from the fold that held it out."""
     # A fold may end before the others; compare what all have reached.
     n_looks = min(len(judgement.steps) for judgement in judgements)

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skae import AutoencoderTransformer
-from skae._net import Validation
 from skae._rows import Rows
 from skae._training import (
     FOLDS_BELOW,
@@ -17,13 +16,22 @@ from skae._training import (
     train,
     train_sizes,
 )
+from skae._watch import Validation
 
 
 class FakeNet:
-    def __init__(self, run):
-        losses = [np.array([2.0, 2.1, 2.2]), np.array([1.0, 1.1, 1.2])]
+    """The later a start, the better it does."""
+
+    n_steps = 10
+    kept_step_ = 5
+
+    def __init__(self, start):
+        self.start = start
+        losses = [np.array([2.0, 2.1, 2.2]), np.array([1.0, 1.1, 1.2]) - 0.1 * start]
         self.validation_ = Validation([0, 5], losses, [x.mean() for x in losses])
-        self.n_steps = 10
+
+    def mean_loss(self, rows):
+        return 1.0 - 0.1 * self.start
 
 
 @settings(max_examples=60, deadline=None)
@@ -34,9 +42,13 @@ def test_runs_use_every_row_and_never_train_on_what_judges_them(n, stopping, fra
 
     def execute(run):
         runs.append(run)
-        return FakeNet(run)
+        return [FakeNet(start) for start in run.starts]
 
-    train(Rows(np.zeros((n, 1))), stopping, n_valid, np.random.RandomState(0), execute)
+    rows, random_state = Rows(np.zeros((n, 1))), np.random.RandomState(0)
+    net = train(rows, stopping, n_valid, random_state, execute, starts=range(3))
+
+    assert net.start == 2  # the best, and nothing else is trained again
+    assert [list(run.starts) for run in runs if run.stage == "refit"] in ([], [[2]])
 
     assert [len(run.train) for run in runs] == train_sizes(n, stopping, n_valid)
     judged = [run for run in runs if run.valid is not None]
