@@ -23,7 +23,7 @@ from torch import nn
 
 from skae import _codes
 from skae._fitting import Fitting
-from skae._modules import AutoencoderModule
+from skae._modules import AutoencoderModule, paths
 from skae._net import AutoencoderNet
 from skae._parts import describe_module, make_parts, resolve_widths
 from skae._progress import progress_bar
@@ -186,8 +186,10 @@ class BaseAutoencoder(
         net.made_with = describe_module(self, fitting.rows.x.shape[1])
         self.net_ = net
         self._n_features_out = self.n_components
-        with suitable_threads(net.module_, fitting.batch_size):
+        with suitable_threads(net.n_weights, fitting.batch_size):
             self._settle_codes(fitting.rows)
+        for path in paths(net.module_):
+            path.settle()
 
     def _settle_codes(self, rows: Rows) -> None:
         arguments = self.net_, rows, _torch_dtype(rows.x.dtype), self._chunk()
@@ -315,7 +317,7 @@ class BaseAutoencoder(
     def _map(self, function: Callable, rows: Rows, dtype=None) -> np.ndarray:
         """Apply a function of module and batch; what comes out has the rows' dtype."""
         chunk = self._chunk()
-        with suitable_threads(self.net_.module_, min(chunk, len(rows))):
+        with suitable_threads(self.net_.n_weights, min(chunk, len(rows))):
             precision = _torch_dtype(rows.x.dtype)
             result = self.net_.map_batches(function, rows, precision, chunk)
         return result.astype(dtype or rows.x.dtype, copy=False)

@@ -79,8 +79,8 @@ def explained_variance_ratio(
     n_components = len(net.module_.basis.unit)
     n_rows = min(len(rows), MAX_RATIO_ROWS, max(200, MAX_RATIO_DECODINGS // n_components))
     rows = rows.subset(np.linspace(0, len(rows) - 1, n_rows).astype(int))
-    target = rows.x if rows.target is None else rows.target
-    target = target[rows.index].astype(np.float64)
+    batch = rows[:]
+    target = (batch.x if batch.target is None else batch.target).double().numpy()
     total = np.square(target - target.mean(axis=0)).sum()
     if total == 0:
         return np.zeros(n_components)

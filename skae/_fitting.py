@@ -13,7 +13,12 @@ from skae._modules import thaw
 from skae._net import AutoencoderNet, EpochHook
 from skae._optimizer import FlatAdamW
 from skae._rows import Rows
-from skae._runtime import borrowed_generator, resolve_device, suitable_threads
+from skae._runtime import (
+    borrowed_generator,
+    count_weights,
+    resolve_device,
+    suitable_threads,
+)
 from skae._statistics import Statistics, describe
 from skae._training import Run, count_valid, train, train_sizes
 
@@ -110,7 +115,8 @@ class Fitting:
         user_built = estimator.encoder is not None or estimator.decoder is not None
         # Our networks draw from the net's generator; a user's dropout knows only torch's.
         draws = borrowed_generator(net.seed, self.device) if user_built else nullcontext()
-        with suitable_threads(net.module, self.batch_size), draws:
+        n_weights = count_weights(net.module)
+        with suitable_threads(n_weights, self.batch_size), draws:
             net.fit((run.train, run.valid))
         for row in net.history:
             row["stage"] = run.stage
@@ -163,7 +169,7 @@ class Fitting:
             patience=patience,
             guarded=estimator.early_stopping,
             repeats=run.repeats,
-            cache=4 * run.train.x[:1].size * len(run.train) <= CACHE_BELOW,
+            cache=4 * run.train.n_features * len(run.train) <= CACHE_BELOW,
             optimizer=FlatAdamW,
             lr=estimator.learning_rate,
             batch_size=self.batch_size,

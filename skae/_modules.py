@@ -35,8 +35,18 @@ class Standardizer(nn.Module):
         constant = torch.full_like(spread, torch.inf)
         divisor = torch.where(spread > 0, spread, constant)
         self.register_buffer("divisor", divisor.double())
+        # For float32 rows the mean is split in two: the first difference is exact where
+        # the offset is large, which is where it matters.
+        coarse = self.mean.float()
+        self.register_buffer("coarse", coarse)
+        self.register_buffer("fine", (self.mean - coarse.double()).float())
+        finite = self.divisor[self.divisor.isfinite()]
+        sizes = torch.cat([finite, self.mean.abs()])
+        self.fits_float32 = bool(((finite > 1e-30).all() & (sizes < 1e30).all()).item())
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32 and self.fits_float32:
+            return (x - self.coarse).sub_(self.fine).div_(self.divisor.float())
         return (x - self.mean) / self.divisor
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -115,6 +125,9 @@ class LinearPath(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.float())
         self.register_buffer("low", zeros(n_in))
         self.register_buffer("high", zeros(n_in))
+        # Derived from low and high once these are final.
+        for name in ("least", "most", "width"):
+            self.register_buffer(name, None, persistent=False)
         self.finds_box = box is None
         if box is not None:
             self.cover(box.float())
@@ -131,6 +144,11 @@ class LinearPath(nn.Module):
         """Forget the box of known inputs; the mean, 0, is always known."""
         self.low.zero_()
         self.high.zero_()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Take the box for final, which saves deriving its limits at each call."""
+        self.least, self.most, self.width = self._limits()
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight
@@ -150,21 +168,33 @@ class LinearPath(nn.Module):
             curved = curved * self.gain
         return torch.addmm(curved, x, self.change)
 
+    def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
+        middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        # A box without width takes the standard deviation, 1.
+        width = torch.where(half > 0, half, torch.ones_like(half))
+        return middle - self.margin * half, middle + self.margin * half, width
+
     def _inside(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Clamp inputs to the box, and say by a factor per row how far they were."""
-        middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
-        inside = x.clamp(middle - self.margin * half, middle + self.margin * half)
-        # In units of the box; a box without width takes the standard deviation, 1.
-        excess = (x - inside) / torch.where(half > 0, half, torch.ones_like(half))
-        return inside, 1 / (1 + self.fading * excess.square().sum(dim=1, keepdim=True))
+        if self.least is None:
+            least, most, width = self._limits()
+        else:
+            least, most, width = self.least, self.most, self.width
+        inside = x.clamp(least, most)
+        excess = ((x - inside) / width).square().sum(dim=-1, keepdim=True)
+        return inside, 1 / (1 + self.fading * excess)
+
+
+def paths(module: nn.Module) -> list[LinearPath]:
+    return [part for part in module.modules() if isinstance(part, LinearPath)]
 
 
 def thaw(module: nn.Module) -> None:
     """Let everything be trained but the maps that training starts from."""
     module.requires_grad_(True)
-    for part in module.modules():
-        if isinstance(part, LinearPath):
-            part.weight.requires_grad_(False)
+    for path in paths(module):
+        path.weight.requires_grad_(False)
+        path.least = path.most = path.width = None
 
 
 class CodeBasis(nn.Module):

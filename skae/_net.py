@@ -19,10 +19,11 @@ from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from torch import Tensor
 
 from skae._gradients import written_out
-from skae._rows import Batch, Rows, ShuffledBatches
+from skae._rows import CHUNK, Batch, Rows, ShuffledBatches
+from skae._runtime import count_weights
 from skae._watch import Watch
 
-CHUNK = 8192  # rows at once where gradients are not needed
+DERIVED = ("_twin", "_counted")  # kept beside the module, made anew when missing
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -339,7 +340,8 @@ class AutoencoderNet(skorch.NeuralNet):
         """The same net, as far as inference goes, around another module."""
         twin = object.__new__(kind)
         vars(twin).update(vars(self))
-        vars(twin).pop("_twin", None)
+        for name in DERIVED:
+            vars(twin).pop(name, None)
         vars(twin)["module_"] = module
         twin.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
         twin.callbacks = [c for c in self.callbacks if not _is_hook(c)]
@@ -349,13 +351,23 @@ class AutoencoderNet(skorch.NeuralNet):
         """The module, able to compute in ``dtype``; a float64 twin is made once."""
         if dtype != torch.float64 or torch.device(self.device).type == "mps":
             return self.module_
-        state = chain(self.module_.parameters(), self.module_.buffers())
-        version = sum(0 if t.is_inference() else t._version for t in state)
-        made_from, twin = self.__dict__.get("_twin", (None, None))
-        if made_from != version:
+        source, state, versions, twin = self.__dict__.get("_twin", (None, [], [], None))
+        if source is not self.module_ or versions != [t._version for t in state]:
+            state = chain(self.module_.parameters(), self.module_.buffers())
+            state = [tensor for tensor in state if not tensor.is_inference()]
             twin = copy.deepcopy(self.module_).double()
-            self.__dict__["_twin"] = version, twin
+            versions = [tensor._version for tensor in state]
+            self.__dict__["_twin"] = self.module_, state, versions, twin
         return twin
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights, a measure of the work that a row makes."""
+        counted, n_weights = self.__dict__.get("_counted", (None, 0))
+        if counted is not self.module_:
+            n_weights = count_weights(self.module_)
+            self.__dict__["_counted"] = self.module_, n_weights
+        return n_weights
 
     def apply(
         self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int
@@ -379,7 +391,8 @@ class AutoencoderNet(skorch.NeuralNet):
         try:
             # skorch would pickle the module twice: as given and as initialised.
             self.module = self.criterion = None
-            self.__dict__.pop("_twin", None)
+            for name in DERIVED:
+                self.__dict__.pop(name, None)
             return super().__getstate__()
         finally:
             self.__dict__.update(state)

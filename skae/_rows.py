@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from torch import Tensor
+
+CHUNK = 8192  # rows at once where all are passed through
+RUN, RUNS_AT_ONCE = 256, 64
 
 
 class Batch(NamedTuple):
@@ -17,14 +21,16 @@ class Batch(NamedTuple):
 class Rows:
     """Arrays that share their first axis, and which of their rows count.
 
-    Nothing is copied until a batch is taken, so that rows of a memory map stay on disk.
+    Nothing is copied until a batch is taken, so that rows of a memory map stay on disk
+    and sparse ones stay sparse. Where all rows count, a slice of them is not even copied
+    then.
 
     Parameters
     ----------
-    x : ndarray of shape (n_samples, n_features)
+    x : ndarray or sparse matrix of shape (n_samples, n_features)
         The data, in the units and the dtype that the caller gave.
 
-    target : ndarray of shape (n_samples, n_outputs), default=None
+    target : ndarray or sparse matrix of shape (n_samples, n_outputs), default=None
         What to reconstruct; None is x.
 
     condition : ndarray of shape (n_samples, n_conditions), default=None
@@ -34,33 +40,47 @@ class Rows:
         The rows that count, in this order; None is all of them.
     """
 
-    def __init__(
-        self,
-        x: np.ndarray,
-        target: np.ndarray | None = None,
-        condition: np.ndarray | None = None,
-        index: np.ndarray | None = None,
-    ):
+    def __init__(self, x, target=None, condition=None, index: np.ndarray | None = None):
         self.x = x
         self.target = target
         self.condition = condition
-        self.index = np.arange(len(x)) if index is None else index
+        self.index = index
 
     def __len__(self) -> int:
-        return len(self.index)
+        return self.x.shape[0] if self.index is None else len(self.index)
+
+    @property
+    def n_features(self) -> int:
+        return self.x.shape[1]
 
     def subset(self, index: np.ndarray) -> "Rows":
-        return Rows(self.x, self.target, self.condition, self.index[index])
+        index = index if self.index is None else self.index[index]
+        return Rows(self.x, self.target, self.condition, index)
+
+    def in_storage_order(self) -> "Rows":
+        """The same rows, in the order in which they lie in memory or on disk."""
+        if self.index is None:
+            return self
+        return Rows(self.x, self.target, self.condition, np.sort(self.index))
 
     def __getitem__(self, index) -> Batch:
-        rows = self.index[index]
+        rows = index if self.index is None else self.index[index]
         columns = (self.x, self.target, self.condition)
-        # An array of integers copies, so torch never wraps memory that is read-only.
-        return Batch(*(None if c is None else torch.from_numpy(c[rows]) for c in columns))
+        return Batch(*(None if c is None else _take(c, rows) for c in columns))
 
     def chunks(self, size: int) -> Iterator[Batch]:
         for start in range(0, len(self), size):
             yield self[start : start + size]
+
+
+def _take(values, rows: np.ndarray | slice) -> Tensor:
+    if issparse(values):
+        if isinstance(rows, slice):
+            return torch.from_numpy(values[rows].toarray())
+        dense = values[rows.ravel()].toarray()
+        return torch.from_numpy(dense.reshape(*rows.shape, -1))
+    # A slice may be read-only or run backwards, which torch does not take.
+    return torch.from_numpy(np.require(values[rows], requirements=("C", "W")))
 
 
 class ShuffledBatches:
@@ -97,22 +117,24 @@ class ShuffledBatches:
         generator: torch.Generator,
         cache: bool,
     ):
-        self.rows = rows
+        self.rows = rows if cache else rows.in_storage_order()
         self.prepare = prepare
         self.n_batches = -(-len(rows) // batch_size)
         self.generator = generator
-        self.cached = prepare(rows[:]) if cache else None
+        self.cached = _prepare_all(rows, prepare) if cache else None
 
     def __len__(self) -> int:
         return self.n_batches
 
     def _order(self) -> Tensor:
+        if self.cached is None:
+            return nearby_order(len(self.rows), self.generator)
         return torch.randperm(len(self.rows), generator=self.generator, device="cpu")
 
     def __iter__(self) -> Iterator[Batch]:
         for index in self._order().tensor_split(self.n_batches, dim=-1):
             if self.cached is None:
-                yield self.prepare(self.rows[index.numpy()])
+                yield self.prepare(self.rows[index.sort().values.numpy()])
             else:
                 yield select(self.cached, index)
 
@@ -154,6 +176,38 @@ class MemberBatches(ShuffledBatches):
             [torch.randperm(n_rows, generator=g, device="cpu") for g in self.generators]
         )
         return orders if samples is None else samples.gather(1, orders)
+
+
+def nearby_order(n_rows: int, generator: torch.Generator) -> Tensor:
+    """A random order that stays for a while near the same places.
+
+    Runs of neighbours are put in random order, and rows are shuffled within the next
+    few of them, so that the pages of a file are each read once a pass, not for each row.
+    """
+    runs = torch.arange(n_rows, device="cpu").split(RUN)
+    shuffle = torch.randperm(len(runs), generator=generator, device="cpu")
+    order = torch.cat([runs[i] for i in shuffle])
+    for part in order.split(RUN * RUNS_AT_ONCE):
+        part.copy_(part[torch.randperm(len(part), generator=generator, device="cpu")])
+    return order
+
+
+def _prepare_all(rows: Rows, prepare: Callable[[Batch], Batch]) -> Batch:
+    """Prepare all rows, chunk by chunk, into one array each."""
+    prepared: list[Tensor] | None = None
+    for start in range(0, len(rows), CHUNK):
+        batch = prepare(rows[start : start + CHUNK])
+        shares = batch.target is batch.x
+        if prepared is None:
+            prepared = [
+                None if part is None else part.new_empty(len(rows), part.shape[1])
+                for part in batch._replace(target=None if shares else batch.target)
+            ]
+        for whole, part in zip(prepared, batch, strict=True):
+            if whole is not None:
+                whole[start : start + len(part)] = part
+    x, target, condition = prepared
+    return Batch(x, x if shares else target, condition)
 
 
 def select(batch: Batch, index: Tensor | slice) -> Batch:

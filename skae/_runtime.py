@@ -85,10 +85,14 @@ class _SingleThread(threading.local):
 _single_thread = _SingleThread()
 
 
+def count_weights(module: nn.Module) -> int:
+    """Number of weights, which a row meets once each: the work that it makes."""
+    return sum(weights.numel() for weights in module.parameters())
+
+
 @contextmanager
-def suitable_threads(module: nn.Module, n_rows: int) -> Iterator[None]:
-    """Use one thread where ``n_rows`` through ``module`` are too little work for two."""
-    n_weights = sum(parameter.numel() for parameter in module.parameters())
+def suitable_threads(n_weights: int, n_rows: int) -> Iterator[None]:
+    """Use one thread where ``n_rows`` and so many weights are too little work for two."""
     if 6 * n_weights * n_rows < ONE_THREAD_BELOW:
         with _single_thread:
             yield

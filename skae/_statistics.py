@@ -82,39 +82,73 @@ def describe(rows: Rows, n_components: int, trained: Rows | None = None) -> Stat
     trained : Rows, default=None
         The rows that the network will see, if not all; the box is theirs.
     """
-    mean, spread = _moments(rows, "x")
-    targets = (mean, spread) if rows.target is None else _moments(rows, "target")
-    components, deviations = _principal(rows, mean, n_components)
+    tall = rows.n_features <= len(rows)
+    x = _moments(rows, "x", with_products=tall)
+    target = x if rows.target is None else _moments(rows, "target")
+    find = _from_covariance if tall else _from_rows
+    components, deviations = find(rows, x, n_components)
     return Statistics(
-        mean=mean,
-        spread=spread,
+        mean=x.mean,
+        spread=x.spread,
         box=_box(rows if trained is None else trained),
         components=components,
         deviations=deviations,
         n_components=n_components,
         n_conditions=0 if rows.condition is None else rows.condition.shape[1],
-        target_mean=targets[0],
-        target_spread=targets[1],
+        target_mean=target.mean,
+        target_spread=target.spread,
     )
 
 
-def _centred_chunks(rows: Rows, field: str, mean: np.ndarray | float):
+@dataclass
+class _Moments:
+    """Mean and sums of squares about it, of some rows.
+
+    Parts are put together as in Chan, Golub & LeVeque, "Updating formulae and a pairwise
+    algorithm for computing sample variances", COMPSTAT 1982: one pass, and no small
+    spread is lost beside a large mean.
+    """
+
+    n_rows: int
+    mean: np.ndarray
+    squares: np.ndarray  # (n_features,), or (n_features, n_features) with all products
+
+    @classmethod
+    def of(cls, chunk: np.ndarray, with_products: bool) -> "_Moments":
+        mean = chunk.mean(axis=0)
+        centred = chunk - mean
+        drift = centred.mean(axis=0)  # what rounding left in the first mean
+        centred -= drift
+        products = centred.T @ centred if with_products else (centred**2).sum(axis=0)
+        return cls(len(chunk), mean + drift, products)
+
+    def add(self, other: "_Moments") -> None:
+        n_rows = self.n_rows + other.n_rows
+        step = other.mean - self.mean
+        weight = self.n_rows * other.n_rows / n_rows
+        square = np.outer(step, step) if self.squares.ndim == 2 else step**2
+        self.squares += other.squares + weight * square
+        self.mean = self.mean + step * (other.n_rows / n_rows)
+        self.n_rows = n_rows
+
+    @property
+    def spread(self) -> np.ndarray:
+        squares = np.diag(self.squares) if self.squares.ndim == 2 else self.squares
+        spread = np.sqrt(squares / self.n_rows)
+        # A constant column may be left with rounding noise, which is not to be scaled up.
+        noise = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
+        return np.where(spread > noise, spread, 0.0)
+
+
+def _moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
+    total = None
     for batch in rows.chunks(CHUNK):
-        yield getattr(batch, field).double().numpy() - mean
-
-
-def _moments(rows: Rows, field: str) -> tuple[np.ndarray, np.ndarray]:
-    """Two passes, because subtracting the mean late would lose small spreads."""
-    total = sum(chunk.sum(axis=0) for chunk in _centred_chunks(rows, field, 0.0))
-    mean = total / len(rows)
-    # The second pass also mends the rounding of the first mean.
-    drift = sum(chunk.sum(axis=0) for chunk in _centred_chunks(rows, field, mean))
-    mean = mean + drift / len(rows)
-    squares = sum(np.square(c).sum(axis=0) for c in _centred_chunks(rows, field, mean))
-    spread = np.sqrt(squares / len(rows))
-    # A constant column may be left with rounding noise, which is not to be scaled up.
-    noise = 10 * np.finfo(np.float64).eps * np.abs(mean)
-    return mean, np.where(spread > noise, spread, 0.0)
+        part = _Moments.of(getattr(batch, field).double().numpy(), with_products)
+        if total is None:
+            total = part
+        else:
+            total.add(part)
+    return total
 
 
 def _box(rows: Rows) -> np.ndarray:
@@ -123,27 +157,44 @@ def _box(rows: Rows) -> np.ndarray:
     return np.stack([low, high])
 
 
-def _principal(
-    rows: Rows, mean: np.ndarray, n_components: int
+def _from_covariance(
+    rows: Rows, moments: _Moments, n_components: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    n_samples, n_features = len(rows), len(mean)
-    n_found = min(n_components, n_samples, n_features)
-    components = np.zeros((n_features, n_components))
+    n_found = min(n_components, rows.n_features)
+    values, vectors = _leading(moments.squares, n_found)
+    return _principal(values, vectors, len(rows), n_components)
+
+
+def _from_rows(
+    rows: Rows, moments: _Moments, n_components: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """By the rows' inner products, a block of columns at a time."""
+    n_found = min(n_components, len(rows))
+    x = rows[:].x
+    blocks = [slice(start, start + CHUNK) for start in range(0, rows.n_features, CHUNK)]
+
+    def centred(block: slice) -> np.ndarray:
+        return x[:, block].double().numpy() - moments.mean[block]
+
+    products = sum(part @ part.T for part in map(centred, blocks))
+    values, vectors = _leading(products, n_found)
+    directions = np.concatenate([centred(block).T @ vectors for block in blocks])
+    lengths = np.linalg.norm(directions, axis=0)
+    directions /= np.where(lengths > 0, lengths, 1.0)
+    return _principal(values, directions, len(rows), n_components)
+
+
+def _principal(
+    values: np.ndarray, vectors: np.ndarray, n_rows: int, n_components: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Directions and deviations; 0 where there are fewer than asked for."""
+    components = np.zeros((len(vectors), n_components))
     deviations = np.zeros(n_components)
-    if n_features <= n_samples:
-        covariance = sum(c.T @ c for c in _centred_chunks(rows, "x", mean))
-        values, vectors = _leading(covariance, n_found)
-        components[:, :n_found] = vectors
-    else:
-        centred = np.concatenate(list(_centred_chunks(rows, "x", mean)))
-        values, vectors = _leading(centred @ centred.T, n_found)
-        directions = centred.T @ vectors
-        lengths = np.linalg.norm(directions, axis=0)
-        components[:, :n_found] = directions / np.where(lengths > 0, lengths, 1.0)
     # Beyond the rank, numpy's way to tell it, a direction is noise.
-    rounding = np.finfo(np.float64).eps * max(n_samples, n_features) * values[0]
-    components[:, :n_found] *= values > rounding
-    deviations[:n_found] = np.sqrt(np.where(values > rounding, values, 0.0) / n_samples)
+    rounding = np.finfo(np.float64).eps * max(n_rows, len(vectors)) * values[0]
+    known = values > rounding
+    components[:, : len(values)] = vectors * known
+    deviations[: len(values)] = np.sqrt(np.where(known, values, 0.0) / n_rows)
     return components, deviations
 
 
