@@ -1,4 +1,4 @@
-"""What ``speed.py`` compares with: a bare torch loop, skorch, PyOD, pythae, scikit-learn.
+"""Peers of ``speed.py`` and its parts (a) and (b), which compare with them.
 
 At equal net, the layers are d-64-8-64-d and the loss is the squared error:
 
@@ -8,9 +8,9 @@ bare loop
 skorch
     ``NeuralNetRegressor`` with torch's AdamW as it comes, and again with the fused one.
 PyOD
-    ``AutoEncoder(hidden_neuron_list=[64, 8])`` without batch norm, dropout and scaling. It
-    has no SiLU, and puts its activation behind the code, too: here a ReLU, which costs
-    less. Its ``fit`` ends with scores of the training rows.
+    ``AutoEncoder(hidden_neuron_list=[64, 8])`` without batch norm, dropout and scaling.
+    It has no SiLU, and puts its activation behind the code, too: here a ReLU, which
+    costs less. Its ``fit`` ends with scores of the training rows.
 pythae
     ``AE`` with encoder and decoder of the same layers, trained by ``BaseTrainer`` without
     its progress bar and log. It keeps the best model and writes it to a folder.
@@ -26,21 +26,25 @@ import importlib.util
 import logging
 import math
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
 
+import datasets
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import MinMaxScaler
 from skorch import NeuralNetRegressor
+from speed_report import make_row
 from torch import nn
 
 from skae import AutoencoderTransformer
 
-CODE = 8
+K = 8
 WIDTH = 64
 RATE = 1e-3
 OPTIONAL = {"PyOD": "pyod", "pythae": "pythae"}  # and the packages they come in
@@ -77,7 +81,7 @@ def equal_fits() -> dict[str, Callable]:
 def fit_skae(X: np.ndarray, batch_size: int, epochs: int, **options) -> None:
     options = {"init": "random", **options}
     AutoencoderTransformer(
-        CODE,
+        K,
         hidden_layer_sizes=(WIDTH,),
         batch_size=batch_size,
         max_iter=epochs,
@@ -105,11 +109,11 @@ def fit_bare_loop(X: np.ndarray, batch_size: int, epochs: int) -> None:
 
 
 def make_encoder(n_features: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(n_features, WIDTH), nn.SiLU(), nn.Linear(WIDTH, CODE))
+    return nn.Sequential(nn.Linear(n_features, WIDTH), nn.SiLU(), nn.Linear(WIDTH, K))
 
 
 def make_decoder(n_features: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(CODE, WIDTH), nn.SiLU(), nn.Linear(WIDTH, n_features))
+    return nn.Sequential(nn.Linear(K, WIDTH), nn.SiLU(), nn.Linear(WIDTH, n_features))
 
 
 def fit_skorch(X: np.ndarray, batch_size: int, epochs: int, **options) -> None:
@@ -130,7 +134,7 @@ def fit_pyod(X: np.ndarray, batch_size: int, epochs: int) -> None:
     from pyod.models.auto_encoder import AutoEncoder
 
     AutoEncoder(
-        hidden_neuron_list=[WIDTH, CODE],
+        hidden_neuron_list=[WIDTH, K],
         batch_norm=False,
         dropout_rate=0,
         preprocessing=False,
@@ -162,7 +166,7 @@ def fit_pythae(X: np.ndarray, batch_size: int, epochs: int) -> None:
             return ModelOutput(reconstruction=self.layers(z))
 
     train_pythae(
-        *(torch.from_numpy(X), CODE, Encoder(), Decoder()),
+        *(torch.from_numpy(X), K, Encoder(), Decoder()),
         learning_rate=RATE,
         per_device_train_batch_size=batch_size,
         num_epochs=epochs,
@@ -189,7 +193,7 @@ def train_pythae(x: torch.Tensor, k: int, encoder=None, decoder=None, **options)
 
 def fit_mlp(X: np.ndarray, batch_size: int, epochs: int) -> None:
     mlp = MLPRegressor(
-        hidden_layer_sizes=(WIDTH, CODE, WIDTH),
+        hidden_layer_sizes=(WIDTH, K, WIDTH),
         learning_rate_init=RATE,
         batch_size=batch_size,
         max_iter=epochs,
@@ -215,7 +219,9 @@ def default_fits() -> dict[str, Callable]:
 def fit_default_pyod(X: np.ndarray, k: int, seed: int) -> Callable:
     from pyod.models.auto_encoder import AutoEncoder
 
-    detector = AutoEncoder(hidden_neuron_list=[64, k], random_state=seed, verbose=0).fit(X)
+    detector = AutoEncoder(hidden_neuron_list=[64, k], random_state=seed, verbose=0).fit(
+        X
+    )
     spread = detector.X_std + 1e-8  # as PyOD itself scales
 
     def reconstruct(X: np.ndarray) -> np.ndarray:
@@ -238,3 +244,87 @@ def fit_default_pythae(X: np.ndarray, k: int, seed: int) -> Callable:
         return scaler.inverse_transform(output.double().numpy())
 
     return reconstruct
+
+
+def fit_pca(X: np.ndarray, k: int, seed: int) -> Callable:
+    pca = PCA(k, random_state=seed).fit(X)
+    return lambda X: pca.inverse_transform(pca.transform(X))
+
+
+def fit_epochs(X: np.ndarray, k: int, seed: int, max_iter: int | str) -> Callable:
+    return (
+        AutoencoderTransformer(k, max_iter=max_iter, random_state=seed).fit(X).reconstruct
+    )
+
+
+# The comparisons.
+
+
+def take_turns(calls: dict, repeats: int, clock: Callable = time.process_time) -> dict:
+    """Return by name the median seconds of a call; each repeat calls all of them."""
+    seconds = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            start = clock()
+            call()
+            seconds[name].append(clock() - start)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def compare_fits(X: np.ndarray, batch_size: int, epochs: int, repeats: int) -> list[dict]:
+    """Time fits at equal net."""
+    fits = equal_fits()
+    for fit in fits.values():  # what is compiled or loaded late is so now
+        fit(X, batch_size, 1)
+    calls = {name: partial(fit, X, batch_size, epochs) for name, fit in fits.items()}
+    seconds = take_turns(calls, repeats)
+    rows = []
+    for method, value in seconds.items():
+        setting = f"batch {batch_size}, {epochs} epochs"
+        row = partial(make_row, "a", method, setting, X.shape, K)
+        rows.append(row("cpu_seconds", value, value / seconds["skae"]))
+        rows.append(row("times_bare_loop", value / seconds["bare loop"]))
+    return rows
+
+
+def compare_defaults(name: str, max_iters: tuple, repeats: int) -> list[dict]:
+    """Judge the peers' defaults on a data set, and find our cheapest fit as good."""
+    data = datasets.hold_out(datasets.load(name), seed=0)
+    ours = {m: partial(fit_epochs, max_iter=m) for m in max_iters}
+    measured = judge({"PCA": fit_pca, **default_fits(), **ours}, data, repeats)
+    rows = []
+
+    def add(method: str, setting: str, result, ratio: float = np.nan) -> None:
+        row = partial(make_row, "b", method, f"{name}{setting}", data.X_train.shape, K)
+        rows.append(row("cpu_seconds", result[0], ratio))
+        rows.append(row("held_out_mse", result[1]))
+
+    for key, result in measured.items():
+        if key in ours:
+            add("skae", f", max_iter={key}", result)
+        else:
+            add(key, ", defaults", result)
+    for peer in default_fits():
+        enough = [m for m in ours if measured[m][1] <= measured[peer][1]]
+        if enough:
+            best = min(enough, key=lambda m: measured[m][0])
+            ratio = measured[best][0] / measured[peer][0]
+            add("skae", f" to {peer}'s error, max_iter={best}", measured[best], ratio)
+        else:
+            add("skae", f" to {peer}'s error, not reached", (np.nan, np.nan))
+    return rows
+
+
+def judge(fits: dict, data: datasets.HeldOut, repeats: int) -> dict:
+    """Return by name the medians over seeds of CPU seconds and held-out error."""
+    results = {name: [] for name in fits}
+    for fit in fits.values():  # what is compiled or loaded late is so now
+        fit(data.X_train[:100], K, 0)
+    for seed in range(repeats):
+        for name, fit in fits.items():
+            start = time.process_time()
+            reconstruct = fit(data.X_train, K, seed)
+            seconds = time.process_time() - start
+            error = np.square(reconstruct(data.X_test) - data.X_test).mean()
+            results[name].append((seconds, error))
+    return {name: np.median(pairs, axis=0) for name, pairs in results.items()}

@@ -50,6 +50,7 @@ def print_part(frame: pd.DataFrame, part: str) -> None:
         "ratio",
         caption=f"ratio: {ratio}" if ratio else None,
     )
+    table.columns[1].justify = "left"  # the method, words as well
     keys = ["setting", "method", "n_rows", "n_features", "n_components"]
     for key, group in rows.groupby(keys, sort=False):
         values = group.set_index("metric")["value"].reindex(metrics)
@@ -106,14 +107,17 @@ def draw_search(panel: Axes, rows: pd.DataFrame) -> None:
 
 def draw_bars(panel: Axes, rows: pd.DataFrame, limit: float = np.nan) -> None:
     """Draw a bar per ratio, its number beside it, and the target as a dotted line."""
+    if rows.empty:  # no peer is installed
+        return
     names = (rows["method"] + " " + rows["setting"]).tolist()
     positions = -np.arange(len(rows))
-    colors = ["tab:blue" if "skae" in name else "tab:gray" for name in names]
+    colors = ["tab:blue" if m.startswith("skae") else "tab:gray" for m in rows["method"]]
     bars = panel.barh(positions, rows["ratio"], color=colors)
     panel.bar_label(bars, [format_number(r) for r in rows["ratio"]], size=7, padding=2)
     panel.axvline(1, color="black", linestyle="--", linewidth=1)
     if np.isfinite(limit):
-        panel.axvline(limit, color="tab:red", linestyle=":", linewidth=1)
+        panel.axvline(limit, color="tab:red", linestyle=":", label="target")
+        panel.legend(fontsize=7, frameon=False)
     panel.set_yticks(positions, names, size=7)
     panel.set_xlabel(TITLES[rows["part"].iloc[0]][1], size=9)
     panel.margins(x=0.15)

@@ -48,7 +48,8 @@ early_stopping : bool, default=True
 
 validation_fraction : float, default=0.1
     Share of the rows held out, but at least 50 rows (or a third of all, if that is
-    less) and at most 5,000. Below 150 rows the folds take its place.
+    less) and at most 5,000. They are drawn as five runs of neighbouring rows, which are
+    often alike. Below 150 rows the folds take its place.
 
 n_iter_no_change : "auto" or int, default="auto"
     Number of looks at the rows held out without improvement after which training ends.

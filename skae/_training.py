@@ -7,6 +7,10 @@ module starts there.
   the one with the least mean error, and training must beat step 0 by more than three
   standard errors over the rows, or nothing is trained.
 - Fewer than 2,000: some rows are held out once, and two standard errors are enough.
+  They are held out in five runs of neighbours, because rows that lie side by side
+  (frames of a film, readings of a sensor) are often alike, and a row whose neighbours
+  were trained on says little of new ones. For the same reason the standard error is that
+  of the five runs' means, if it is larger.
 - In both cases the model is then trained again on all rows, for the share of the budget
   that did best, because a linear path from nine tenths of few rows is worse than PCA on
   all of them.
@@ -27,7 +31,7 @@ from skae._watch import Validation
 
 FOLDS_BELOW = 150
 REFIT_BELOW = 2_000
-N_FOLDS = 5
+N_FOLDS = N_HELD_OUT = 5
 FOLDS_ERRORS, HOLD_OUT_ERRORS = 3.0, 2.0
 MIN_VALID, MAX_VALID = 50, 5_000
 
@@ -128,17 +132,32 @@ def train(
     if not early_stopping or n_samples == 1:
         nets = execute(Run("fit", rows, None, rows, starts=starts))
         return _best(nets, lambda net: net.mean_loss(rows))[1]
-    order = random_state.permutation(n_samples)
     if n_samples < FOLDS_BELOW:
+        order = random_state.permutation(n_samples)
         return _train_by_folds(rows, order, execute, starts)
-    train, valid = rows.subset(order[n_valid:]), rows.subset(order[:n_valid])
+    train, valid = map(rows.subset, hold_out(n_samples, n_valid, random_state))
     described = rows if n_samples >= REFIT_BELOW else train
     nets = execute(Run("validate", train, valid, described, starts=starts))
     place, judged = _best(nets, lambda net: net.validation_.mean_at(net.kept_step_))
     if n_samples >= REFIT_BELOW:
         return judged
-    share = significant_share(judged.validation_, judged.n_steps, HOLD_OUT_ERRORS)
+    share = significant_share(
+        judged.validation_, judged.n_steps, HOLD_OUT_ERRORS, N_HELD_OUT
+    )
     return _refit(rows, share, judged.validation_, starts[place], execute)
+
+
+def hold_out(
+    n_samples: int, n_valid: int, random_state: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows to hold out, in runs of neighbours; return the others and them."""
+    lengths = [len(part) for part in np.array_split(np.arange(n_valid), N_HELD_OUT)]
+    skipped = np.sort(random_state.randint(n_samples - n_valid + 1, size=N_HELD_OUT))
+    starts = skipped + np.cumsum([0, *lengths[:-1]])
+    is_held_out = np.zeros(n_samples, dtype=bool)
+    for start, length in zip(starts, lengths, strict=True):
+        is_held_out[start : start + length] = True
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
 def _best(items: list, error: Callable) -> tuple[int, object]:
@@ -184,11 +203,20 @@ def pool(judgements: Sequence[Validation]) -> Validation:
     return Validation(judgements[0].steps[:n_looks], losses, means)
 
 
-def significant_share(judgement: Validation, n_steps: int, n_errors: float) -> float:
-    """The best share of the steps, or 0 if its gain is within so many standard errors."""
+def significant_share(
+    judgement: Validation, n_steps: int, n_errors: float, n_parts: int = 1
+) -> float:
+    """The best share of the steps, or 0 if its gain is within so many standard errors.
+
+    Rows may be alike within ``n_parts`` parts; then these count as the observations.
+    """
     best = int(np.argmin(judgement.means))
     gain = judgement.losses[0] - judgement.losses[best]
     standard_error = gain.std() / np.sqrt(len(gain))
+    if n_parts > 1:
+        parts = [part.mean() for part in np.array_split(gain, n_parts)]
+        between = np.std(parts, ddof=1) / np.sqrt(n_parts)
+        standard_error = max(standard_error, between)
     if gain.mean() <= n_errors * standard_error:
         return 0.0
     return judgement.steps[best] / n_steps

@@ -11,6 +11,7 @@ from skae._training import (
     FOLDS_BELOW,
     REFIT_BELOW,
     count_valid,
+    hold_out,
     pool,
     significant_share,
     train,
@@ -27,7 +28,8 @@ class FakeNet:
 
     def __init__(self, start):
         self.start = start
-        losses = [np.array([2.0, 2.1, 2.2]), np.array([1.0, 1.1, 1.2]) - 0.1 * start]
+        before = np.linspace(2.0, 2.2, 10)
+        losses = [before, before - 1.0 - 0.1 * start]
         self.validation_ = Validation([0, 5], losses, [x.mean() for x in losses])
 
     def mean_loss(self, rows):
@@ -84,6 +86,27 @@ def test_a_gain_must_stand_out_from_its_noise():
     assert significant_share(judgement(gain=0.5, noise=0.1), 14, n_errors=2) == 0.5
     assert significant_share(judgement(gain=0.01, noise=1.0), 14, n_errors=2) == 0
     assert significant_share(judgement(gain=-0.5, noise=0.1), 14, n_errors=2) == 0
+
+
+def test_rows_that_are_alike_count_once():
+    """A gain in one of five runs of neighbours is one observation, not a fifth of all."""
+    losses = [np.ones(100), np.where(np.arange(100) < 20, 0.0, 0.95)]
+    lucky = Validation([0, 7], losses, [loss.mean() for loss in losses])
+
+    assert significant_share(lucky, 14, n_errors=2) == 0.5
+    assert significant_share(lucky, 14, n_errors=2, n_parts=5) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(FOLDS_BELOW, 5000), st.floats(0.01, 0.9), st.integers(0, 1000))
+def test_rows_are_held_out_in_few_runs_of_neighbours(n, fraction, seed):
+    n_valid = count_valid(n, fraction)
+
+    train, valid = hold_out(n, n_valid, np.random.RandomState(seed))
+
+    assert len(valid) == n_valid
+    assert sorted([*train, *valid]) == list(range(n))
+    assert (np.diff(valid) > 1).sum() < 5
 
 
 def test_folds_are_pooled_as_far_as_all_of_them_went():

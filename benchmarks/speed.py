@@ -1,0 +1,486 @@
+"""How fast the autoencoder is fitted and applied, in parts beside its peers.
+
+Seconds are CPU seconds of a process with one thread where nothing else is said, and
+medians over repeats that take turns. Made rows are float32: a curved surface of 10
+dimensions plus noise, standardised. The rows of the CSV are long: ``value`` is of
+``metric``, and ``ratio`` its quotient by the reference of the part.
+
+a
+    Fit at equal net, batch size and epochs, to 20,000 x 50 rows; ``speed_peers.py`` has
+    the peers. The reference is skae without its linear path, ``init="random"``;
+    ``times_bare_loop`` is the quotient by a torch loop written by hand.
+b
+    Time to the held-out error (mean square, standardised units) that PyOD and pythae
+    reach with their defaults and 8 components: of ``AutoencoderTransformer(8, max_iter)``
+    the cheapest fit whose error is no larger. The reference is the peer.
+c
+    Members trained side by side, ``n_init=M``. The reference is M = 1;
+    ``times_bare_loop`` is the quotient by one network in a torch loop.
+d
+    Growth of the cost with n, d and k, of the defaults and of 3 epochs, and exponents
+    by least squares on logarithms (for n from 10,000 rows on, as the default batch size
+    has stopped growing there).
+e
+    Rows per second that ``transform`` encodes, where the reference is the fitted module's
+    ``encode`` of chunks of the same size; and the latency of one row (wall time), where
+    it is ``PCA.transform``.
+f
+    Peak of the private memory (RssAnon, so pages of a mapped file do not count) of a
+    fresh process during ``fit``, less what it was before; a tiny fit has gone before, so
+    that code which loads late does not count. The reference is the size of X. Only where
+    there is ``/proc``.
+g
+    Wall time of a ``GridSearchCV`` with two processes, their pool warm, and the same with
+    all cores but one kept busy by others. The reference is one process.
+
+Usage::
+
+    python benchmarks/speed.py [--quick] [--parts a,b]
+
+The peers are ``pip install pyod pythae``; what is not installed is left out. A CSV file,
+a figure and a JSON file of versions are written to ``benchmarks/results``; those of
+``--quick``, of ``--parts`` and of a run that leaves something out to a temporary folder.
+"""
+
+import os
+
+# numpy and torch read these when they load.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["TQDM_DISABLE"] = "1"  # pythae has no switch for its progress bar
+
+import argparse
+import inspect
+import json
+import multiprocessing
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import datasets
+import joblib
+import numpy as np
+import pandas as pd
+import speed_peers as peers
+import torch
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+from speed_peers import K, take_turns
+from speed_report import COLUMNS, console, draw, make_row, print_part
+
+import skae
+from skae import AutoencoderTransformer
+
+RESULTS = Path(__file__).parent / "results"
+STATUS = Path("/proc/self/status")
+N_FEATURES = 50
+BATCH_SIZES = (64, 256)
+
+
+class Plan(NamedTuple):
+    """How much a mode runs."""
+
+    repeats: int = 3
+    fit_rows: int = 20_000
+    epochs: int = 10
+    sets: tuple[str, ...] = ("cpu_act", "wine_quality", "dry_bean")
+    max_iters: tuple = (1, 2, 5, 10, 20, "auto")
+    members: tuple[int, ...] = (1, 4, 10, 30)
+    member_rows: int = 5_000
+    growth_rows: int = 5_000
+    growth_features: int = 200
+    n: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
+    linear_from: int = 10_000
+    d: tuple[int, ...] = (10, 50, 200, 1000, 2000)
+    k: tuple[int, ...] = (1, 4, 16, 64)
+    transform_rows: int = 100_000
+    transform_repeats: int = 15
+    latency_calls: int = 2_000
+    memory_rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    mapped_rows: int = 10_000_000
+    memory_max_iter: int | str = "auto"
+    search_rows: int = 5_000
+    search_seconds: float = 75
+
+
+FULL = Plan()
+QUICK = Plan(
+    repeats=1,
+    fit_rows=1_000,
+    epochs=2,
+    sets=("breast_cancer",),
+    max_iters=(1, 2),
+    members=(1, 4),
+    member_rows=500,
+    growth_rows=300,
+    growth_features=20,
+    n=(300, 600, 1_200),
+    linear_from=300,
+    d=(10, 50),
+    k=(1, 4),
+    transform_rows=2_000,
+    transform_repeats=3,
+    latency_calls=50,
+    memory_rows=(2_000,),
+    mapped_rows=100_000,
+    memory_max_iter=1,
+    search_rows=200,
+    search_seconds=1,
+)
+
+
+def make_rows(n_samples: int, n_features: int = N_FEATURES) -> np.ndarray:
+    """Return rows near a curved surface of 10 dimensions, float32, standardised."""
+    generator = np.random.default_rng(0)
+    codes = generator.standard_normal((n_samples, 10), dtype=np.float32)
+    directions = generator.standard_normal((10, n_features), dtype=np.float32)
+    noise = generator.standard_normal((n_samples, n_features), dtype=np.float32)
+    return StandardScaler().fit_transform(np.tanh(codes @ directions) + 0.3 * noise)
+
+
+# (a) and (b): with the peers.
+
+
+def compare_fits(plan: Plan) -> list[dict]:
+    how = plan.epochs, plan.repeats
+    return [
+        row
+        for batch_size in BATCH_SIZES
+        for row in peers.compare_fits(make_rows(plan.fit_rows), batch_size, *how)
+    ]
+
+
+def compare_defaults(plan: Plan) -> list[dict]:
+    sets = plan.sets if datasets.FOLDER.is_dir() else datasets.DEFAULT
+    how = plan.max_iters, plan.repeats
+    return [row for name in sets for row in peers.compare_defaults(name, *how)]
+
+
+# (c) Members.
+
+
+def has_members() -> bool:
+    return "n_init" in inspect.signature(AutoencoderTransformer).parameters
+
+
+def time_members(plan: Plan) -> list[dict]:
+    if not has_members():
+        return []
+    X = make_rows(plan.member_rows)
+    how = X, BATCH_SIZES[0], plan.epochs
+    calls = {f"n_init={m}": partial(peers.fit_skae, *how, n_init=m) for m in plan.members}
+    calls["one network"] = partial(peers.fit_bare_loop, *how)
+    calls["one network"]()
+    calls["n_init=1"]()
+    seconds = take_turns(calls, plan.repeats)
+    loop = seconds.pop("one network")
+    rows = [make_row("c", "bare loop", "one network", X.shape, K, "cpu_seconds", loop)]
+    for setting, value in seconds.items():
+        row = partial(make_row, "c", "skae", setting, X.shape, K)
+        rows.append(row("cpu_seconds", value, value / seconds["n_init=1"]))
+        rows.append(row("times_bare_loop", value / loop))
+    return rows
+
+
+# (d) Growth with n, d and k.
+
+
+class Size(NamedTuple):
+    n: int
+    d: int
+    k: int
+
+
+def time_growth(plan: Plan) -> list[dict]:
+    base = Size(plan.growth_rows, plan.growth_features, k=4)
+    sizes = {
+        "n": [Size(n, d=20, k=4) for n in plan.n],
+        "d": [base._replace(d=d) for d in plan.d],
+        "k": [base._replace(k=k) for k in plan.k],
+    }
+    rows = []
+    for axis, along in sizes.items():
+        least = plan.linear_from if axis == "n" else 1
+        for how, options in {"3 epochs": {"max_iter": 3}, "defaults": {}}.items():
+            calls = {size: prepare_fit(size, **options) for size in along}
+            seconds = take_turns(calls, plan.repeats)
+            rows += describe_growth(axis, how, seconds, least)
+    return rows
+
+
+def prepare_fit(size: Size, **options) -> Callable:
+    autoencoder = AutoencoderTransformer(size.k, random_state=0, **options)
+    return partial(autoencoder.fit, make_rows(size.n, size.d))
+
+
+def describe_growth(
+    axis: str, how: str, seconds: dict[Size, float], least: int
+) -> list[dict]:
+    """Return a row per size, and the exponent from the size ``least`` on."""
+    setting = f"{axis}, {how}"
+    rows = [
+        make_row("d", "skae", setting, size[:2], size.k, "cpu_seconds", value)
+        for size, value in seconds.items()
+    ]
+    points = np.array([(getattr(size, axis), value) for size, value in seconds.items()])
+    exponent = np.polyfit(*np.log(points[points[:, 0] >= least]).T, deg=1)[0]
+    return [*rows, rows[-1] | {"metric": "exponent", "value": exponent}]
+
+
+# (e) Transform.
+
+
+def time_transform(plan: Plan) -> list[dict]:
+    X = make_rows(plan.transform_rows)
+    autoencoder = AutoencoderTransformer(K, max_iter=1, random_state=0).fit(X[:5000])
+    pca = PCA(K).fit(X[:5000])
+    calls = {
+        "skae": partial(autoencoder.transform, X),
+        "bare forward pass": partial(encode_bare, autoencoder, torch.from_numpy(X)),
+        "PCA": partial(pca.transform, X),
+    }
+    take_turns(calls, 1)
+    seconds = take_turns(calls, plan.transform_repeats)
+    bare = seconds["bare forward pass"]
+    rows = []
+    for method, value in seconds.items():
+        row = partial(make_row, "e", method, "many rows, float32", X.shape, K)
+        rows.append(row("rows_per_cpu_second", len(X) / value, bare / value))
+    for dtype in (np.float32, np.float64):
+        rows += time_one_row(autoencoder, pca, X[:1].astype(dtype), plan)
+    return rows
+
+
+def encode_bare(autoencoder: AutoencoderTransformer, x: torch.Tensor) -> torch.Tensor:
+    encode = autoencoder.module_.encode
+    # As many rows at once as transform takes.
+    with torch.inference_mode():
+        return torch.cat([encode(chunk) for chunk in x.split(autoencoder._chunk())])
+
+
+def time_one_row(
+    autoencoder: AutoencoderTransformer, pca: PCA, X: np.ndarray, plan: Plan
+) -> list[dict]:
+    calls = {"skae": partial(autoencoder.transform, X), "PCA": partial(pca.transform, X)}
+    take_turns(calls, 10)
+    seconds = take_turns(calls, plan.latency_calls, time.perf_counter)
+    setting = f"one row, {X.dtype}"
+    return [
+        make_row("e", m, setting, X.shape, K, "microseconds", 1e6 * s, s / seconds["PCA"])
+        for m, s in seconds.items()
+    ]
+
+
+# (f) Memory, each time in a fresh process.
+
+
+def measure_memory(plan: Plan) -> list[dict]:
+    if not STATUS.exists():
+        return []
+    runs = [(fit_array, "float64 array", (n, N_FEATURES)) for n in plan.memory_rows]
+    runs.append((fit_memmap, "float32 memmap", (plan.mapped_rows, 100)))
+    rows = []
+    for function, setting, shape in runs:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            result = pool.submit(function, *shape, plan.memory_max_iter).result()
+        peak, seconds, size = result
+        row = partial(make_row, "f", "skae", setting, shape, K)
+        rows.append(row("peak_private_mb", peak / 1e6, peak / size))
+        rows.append(row("cpu_seconds", seconds))
+    return rows
+
+
+def fit_array(n_samples: int, n_features: int, max_iter) -> tuple[int, float, int]:
+    return fit_watched(make_rows(n_samples, n_features).astype(np.float64), max_iter)
+
+
+def fit_memmap(n_samples: int, n_features: int, max_iter) -> tuple[int, float, int]:
+    chunk = make_rows(min(n_samples, 100_000), n_features)
+    with tempfile.TemporaryDirectory(prefix="skae_benchmark_") as folder:
+        path = Path(folder) / "X"
+        with path.open("wb") as file:
+            for _ in range(n_samples // len(chunk)):
+                chunk.tofile(file)
+        del chunk
+        X = np.memmap(path, np.float32, "r").reshape(-1, n_features)
+        return fit_watched(X, max_iter)
+
+
+def fit_watched(X: np.ndarray, max_iter: int | str) -> tuple[int, float, int]:
+    """Return the peak of private bytes beyond those before, CPU seconds, bytes of X."""
+    torch.set_num_threads(1)
+    AutoencoderTransformer(K, max_iter=1, random_state=0).fit(X[:200])
+    before = private_bytes()
+    peaks = [before]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.005):
+            peaks[0] = max(peaks[0], private_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start = time.process_time()
+    try:
+        AutoencoderTransformer(K, max_iter=max_iter, random_state=0).fit(X)
+    finally:
+        done.set()
+        watcher.join()
+    return peaks[0] - before, time.process_time() - start, X.nbytes
+
+
+def private_bytes() -> int:
+    line = next(s for s in STATUS.read_text().splitlines() if s.startswith("RssAnon"))
+    return 1024 * int(line.split()[1])
+
+
+# (g) Grid search.
+
+
+def time_search(plan: Plan) -> list[dict]:
+    X = make_rows(plan.search_rows, 20)
+    n_candidates = count_candidates(X, plan)
+    searches = {n: partial(search, X, n_candidates, n_jobs=n) for n in (1, 2)}
+    search(X[:100], 4, n_jobs=2)  # the pool's processes load their code
+
+    def search_crowded() -> None:
+        with busy_processes(max(1, joblib.cpu_count() - 1)):
+            searches[2]()
+
+    calls = {"n_jobs=1": searches[1], "n_jobs=2": searches[2]}
+    calls["n_jobs=2, busy cores"] = search_crowded
+    seconds = take_turns(calls, plan.repeats, time.perf_counter)
+    rows = []
+    for setting, value in seconds.items():
+        how = f"{setting}, {3 * n_candidates} fits"
+        row = partial(make_row, "g", "skae", how, X.shape, 4)
+        rows.append(row("wall_seconds", value, value / seconds["n_jobs=1"]))
+        rows.append(row("speed_up", seconds["n_jobs=1"] / value))
+    return rows
+
+
+def count_candidates(X: np.ndarray, plan: Plan) -> int:
+    """Return how many candidates keep one process busy for as long as planned."""
+    calls = {"one": partial(search, X, 1, n_jobs=1)}
+    return max(2, round(plan.search_seconds / take_turns(calls, 2)["one"]))
+
+
+def search(X: np.ndarray, n_candidates: int, n_jobs: int) -> GridSearchCV:
+    rates = {"learning_rate": np.geomspace(5e-3, 1e-2, n_candidates)}
+    autoencoder = AutoencoderTransformer(4, random_state=0)
+    return GridSearchCV(autoencoder, rates, cv=3, n_jobs=n_jobs, refit=False).fit(X)
+
+
+@contextmanager
+def busy_processes(n: int):
+    command = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+# The command.
+
+PARTS = {
+    "a": compare_fits,
+    "b": compare_defaults,
+    "c": time_members,
+    "d": time_growth,
+    "e": time_transform,
+    "f": measure_memory,
+    "g": time_search,
+}
+
+
+def main() -> None:
+    start = time.perf_counter()
+    options = parse_options()
+    torch.set_num_threads(1)
+    plan = QUICK if options.quick else FULL
+    gaps = find_gaps()
+    for gap in gaps:
+        console.print(gap)
+    # The kept results are those of all there is to run.
+    kept = not (options.quick or gaps) and options.parts == tuple(PARTS)
+    folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
+    folder.mkdir(exist_ok=True)
+    path = folder / "speed.csv"
+    rows = []
+    for part in options.parts:
+        if new := PARTS[part](plan):
+            rows += new
+            frame = pd.DataFrame(rows, columns=COLUMNS)
+            frame.to_csv(path, index=False, float_format="%.6g")  # survives a crash
+            print_part(frame, part)
+    if rows:
+        draw(frame, path.with_suffix(".png"))
+    write_facts(path.with_suffix(".json"), plan, gaps)
+    seconds = time.perf_counter() - start
+    console.print(f"{seconds:.0f} s. Results: {path}", soft_wrap=True)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a smoke test of seconds")
+    parser.add_argument("--parts", help=f"of {','.join(PARTS)}, with commas between")
+    options = parser.parse_args()
+    options.parts = tuple(options.parts.split(",")) if options.parts else tuple(PARTS)
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"--parts has unknown {sorted(unknown)}; known: {tuple(PARTS)}")
+    return options
+
+
+def find_gaps() -> list[str]:
+    """Return what has to be left out here, each in a sentence."""
+    gaps = [
+        f"{peer} is not installed: (a) and (b) leave it out." for peer in peers.missing()
+    ]
+    if not datasets.FOLDER.is_dir():
+        gaps.append(
+            f"{datasets.FOLDER} is no folder: (b) takes {datasets.DEFAULT}, which "
+            "scikit-learn ships. Set SKAE_DATA to the folder of the other data sets."
+        )
+    if not has_members():
+        gaps.append("AutoencoderTransformer has no n_init: (c) is left out.")
+    if not STATUS.exists():
+        gaps.append(f"There is no {STATUS} here: (f) is left out.")
+    return gaps
+
+
+def write_facts(path: Path, plan: Plan, gaps: list[str]) -> None:
+    """Write what the figures depend on beside them."""
+    packages = ("numpy", "scikit-learn", "torch", "skorch")
+    there = [
+        module for name, module in peers.OPTIONAL.items() if name not in peers.missing()
+    ]
+    facts = {
+        "python": platform.python_version(),
+        **{package: version(package) for package in (*packages, *there)},
+        "skae": skae.__version__,
+        "cores": joblib.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "left_out": gaps,
+        **plan._asdict(),
+    }
+    path.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
