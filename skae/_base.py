@@ -27,7 +27,7 @@ from skae._modules import AutoencoderModule, paths
 from skae._net import AutoencoderNet
 from skae._parts import describe_module, make_parts, resolve_widths
 from skae._progress import progress_bar
-from skae._rows import Rows
+from skae._rows import CHUNK, Rows
 from skae._runtime import resolve_device, suitable_threads
 from skae._sklearn import Interval, StrOptions, fit_context
 from skae._statistics import Statistics
@@ -35,7 +35,6 @@ from skae.networks import ACTIVATIONS
 
 FLOATS = (np.float64, np.float32)
 AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
-MAX_CHUNK = 8192
 
 
 class BaseAutoencoder(
@@ -97,8 +96,8 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training data, in any units.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, in any units. Sparse rows are made dense a batch at a time.
 
         y : Ignored
             Present for API consistency.
@@ -116,7 +115,7 @@ class BaseAutoencoder(
         """
         # The caller may be in inference mode or without gradients; training is not.
         with _all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
-            X = validate_data(self, X, dtype=FLOATS)
+            X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
             self._check_parameters(X)
             rows = self._make_rows(X, y)
             fitting = Fitting(self, rows, check_random_state(self.random_state))
@@ -226,7 +225,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data in the units of the training data.
 
         Returns
@@ -235,7 +234,7 @@ class BaseAutoencoder(
             The codes, in the dtype of X. The same rows always give the same codes.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = self._validate(X)
         return self._map(_codes.encode, Rows(X))
 
     def inverse_transform(self, X):
@@ -265,7 +264,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data in the units of the training data.
 
         Returns
@@ -274,7 +273,7 @@ class BaseAutoencoder(
             What the code retains of X, in the dtype of X.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = self._validate(X)
         return self._map(_codes.reconstruct, Rows(X))
 
     def score_samples(self, X):
@@ -282,7 +281,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data in the units of the training data.
 
         Returns
@@ -293,7 +292,7 @@ class BaseAutoencoder(
             are float64 for any X, because squares of float32 may exceed float32.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = self._validate(X)
         return -self._map(_codes.mean_squared_error, Rows(X), dtype=np.float64)
 
     def score(self, X, y=None):
@@ -301,7 +300,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data in the units of the training data.
 
         y : Ignored
@@ -313,6 +312,9 @@ class BaseAutoencoder(
             Minus the mean squared error in the units of X. Higher is better.
         """
         return float(np.mean(self.score_samples(X), dtype=np.float64))
+
+    def _validate(self, X):
+        return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", reset=False)
 
     def _map(self, function: Callable, rows: Rows, dtype=None) -> np.ndarray:
         """Apply a function of module and batch; what comes out has the rows' dtype."""
@@ -327,10 +329,11 @@ class BaseAutoencoder(
         # A row passes through a handful of float64 copies of itself and wider layers.
         row_bytes = 8 * 16 * max(self.n_features_in_, 128)
         n_rows = get_config()["working_memory"] * 2**20 // row_bytes
-        return int(np.clip(n_rows, 1, MAX_CHUNK))
+        return int(np.clip(n_rows, 1, CHUNK))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -19,7 +19,7 @@ from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from torch import Tensor
 
 from skae._gradients import written_out
-from skae._rows import CHUNK, Batch, Rows, ShuffledBatches
+from skae._rows import Batch, Rows, ShuffledBatches
 from skae._runtime import count_weights
 from skae._watch import Watch
 
@@ -268,11 +268,11 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def _mean_losses(self, batches: ShuffledBatches) -> np.ndarray | None:
         """Of all training rows, one per member."""
-        return self._average(batches.in_order(CHUNK)) if self.guarded else None
+        return self._average(batches.in_order()) if self.guarded else None
 
     def mean_loss(self, rows: Rows) -> float:
         """Of rows in the units of the data."""
-        return float(self._average(map(self.prepare, rows.chunks(CHUNK)))[0])
+        return float(self._average(map(self.prepare, rows.chunks()))[0])
 
     def _average(self, batches: Iterable[Batch]) -> np.ndarray:
         losses = [self.validation_losses(batch) for batch in batches]

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import issparse
 from torch import Tensor
 
-CHUNK = 8192  # rows at once where all are passed through
+CHUNK, CHUNK_BYTES = 8192, 2**28  # where all rows are passed through
 RUN, RUNS_AT_ONCE = 256, 64
 
 
@@ -16,6 +16,11 @@ class Batch(NamedTuple):
     x: Tensor  # (n_rows, n_features)
     target: Tensor | None  # (n_rows, n_outputs); None is x itself
     condition: Tensor | None  # (n_rows, n_conditions); None where a class has none
+
+
+def chunk_size(n_features: int) -> int:
+    """How many dense float64 rows to hold at once."""
+    return max(1, min(CHUNK, CHUNK_BYTES // (8 * n_features)))
 
 
 class Rows:
@@ -68,7 +73,8 @@ class Rows:
         columns = (self.x, self.target, self.condition)
         return Batch(*(None if c is None else _take(c, rows) for c in columns))
 
-    def chunks(self, size: int) -> Iterator[Batch]:
+    def chunks(self, size: int | None = None) -> Iterator[Batch]:
+        size = size or chunk_size(self.n_features)
         for start in range(0, len(self), size):
             yield self[start : start + size]
 
@@ -138,8 +144,9 @@ class ShuffledBatches:
             else:
                 yield select(self.cached, index)
 
-    def in_order(self, size: int) -> Iterator[Batch]:
-        """Every row once, prepared, in chunks of ``size``."""
+    def in_order(self) -> Iterator[Batch]:
+        """Every row once, prepared, in chunks."""
+        size = chunk_size(self.rows.n_features)
         for start in range(0, len(self.rows), size):
             rows = slice(start, start + size)
             if self.cached is None:
@@ -195,8 +202,9 @@ def nearby_order(n_rows: int, generator: torch.Generator) -> Tensor:
 def _prepare_all(rows: Rows, prepare: Callable[[Batch], Batch]) -> Batch:
     """Prepare all rows, chunk by chunk, into one array each."""
     prepared: list[Tensor] | None = None
-    for start in range(0, len(rows), CHUNK):
-        batch = prepare(rows[start : start + CHUNK])
+    size = chunk_size(rows.n_features)
+    for start in range(0, len(rows), size):
+        batch = prepare(rows[start : start + size])
         shares = batch.target is batch.x
         if prepared is None:
             prepared = [

@@ -5,15 +5,19 @@ data the components come from the rows' inner products, for long data from the
 covariance, whichever matrix is smaller.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.linalg import eigh
+from scipy.sparse import issparse
+from scipy.sparse.linalg import LinearOperator, svds
 
 from skae._rows import Rows
 
-CHUNK = 4096
+COLUMNS = 4096  # at once, where data are wide
+DIRECT = 3000  # rows or columns up to which an eigenvalue problem is solved directly
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,15 @@ def describe(rows: Rows, n_components: int, trained: Rows | None = None) -> Stat
     trained : Rows, default=None
         The rows that the network will see, if not all; the box is theirs.
     """
-    tall = rows.n_features <= len(rows)
-    x = _moments(rows, "x", with_products=tall)
+    smaller = min(len(rows), rows.n_features)
+    if smaller > DIRECT and n_components < smaller // 10:
+        find, with_products = _by_iteration, False
+    elif rows.n_features <= len(rows):
+        find, with_products = _from_covariance, True
+    else:
+        find, with_products = _from_rows, False
+    x = _moments(rows, "x", with_products)
     target = x if rows.target is None else _moments(rows, "target")
-    find = _from_covariance if tall else _from_rows
     components, deviations = find(rows, x, n_components)
     return Statistics(
         mean=x.mean,
@@ -142,7 +151,7 @@ class _Moments:
 
 def _moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
     total = None
-    for batch in rows.chunks(CHUNK):
+    for batch in rows.chunks():
         part = _Moments.of(getattr(batch, field).double().numpy(), with_products)
         if total is None:
             total = part
@@ -152,7 +161,7 @@ def _moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
 
 
 def _box(rows: Rows) -> np.ndarray:
-    boxes = [torch.stack(batch.x.aminmax(dim=0)) for batch in rows.chunks(CHUNK)]
+    boxes = [torch.stack(batch.x.aminmax(dim=0)) for batch in rows.chunks()]
     low, high = torch.cat(boxes).double().aminmax(dim=0)
     return np.stack([low, high])
 
@@ -171,7 +180,9 @@ def _from_rows(
     """By the rows' inner products, a block of columns at a time."""
     n_found = min(n_components, len(rows))
     x = rows[:].x
-    blocks = [slice(start, start + CHUNK) for start in range(0, rows.n_features, CHUNK)]
+    blocks = [
+        slice(start, start + COLUMNS) for start in range(0, rows.n_features, COLUMNS)
+    ]
 
     def centred(block: slice) -> np.ndarray:
         return x[:, block].double().numpy() - moments.mean[block]
@@ -182,6 +193,41 @@ def _from_rows(
     lengths = np.linalg.norm(directions, axis=0)
     directions /= np.where(lengths > 0, lengths, 1.0)
     return _principal(values, directions, len(rows), n_components)
+
+
+def _by_iteration(
+    rows: Rows, moments: _Moments, n_components: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """By products of the centred rows with vectors (ARPACK), to machine precision.
+
+    Where rows and columns are many, no square matrix of either is made; sparse rows are
+    never made dense.
+    """
+    mean = moments.mean
+
+    def parts() -> Iterator:
+        if issparse(rows.x):
+            yield rows.x if rows.index is None else rows.x[rows.index]
+        else:
+            yield from (batch.x.double().numpy() for batch in rows.chunks())
+
+    def times(vector: np.ndarray) -> np.ndarray:
+        vector = vector.ravel()
+        return np.concatenate([part @ vector for part in parts()]) - mean @ vector
+
+    def back(vector: np.ndarray) -> np.ndarray:
+        vector = vector.ravel()
+        total, start = -mean * vector.sum(), 0
+        for part in parts():
+            total = total + part.T @ vector[start : start + part.shape[0]]
+            start += part.shape[0]
+        return total
+
+    shape = len(rows), rows.n_features
+    centred = LinearOperator(shape, times, back, dtype=np.float64)
+    first = np.random.RandomState(0).normal(size=min(shape))
+    _, values, directions = svds(centred, n_components, v0=first)
+    return _principal(values[::-1] ** 2, directions[::-1].T, len(rows), n_components)
 
 
 def _principal(

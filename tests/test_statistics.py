@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.decomposition import PCA
 
+from skae import _statistics
 from skae._rows import Rows
 from skae._statistics import describe
 
 
-@pytest.mark.parametrize("shape", [(50, 5), (9, 30), (5000, 3)])
+@pytest.mark.parametrize("shape", [(50, 5), (9, 30), (20_000, 3), (9, 5_000)])
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 def test_components_are_those_of_pca(shape, offset):
     X = offset + np.random.RandomState(0).normal(size=shape) * np.linspace(1, 2, shape[1])
@@ -22,6 +24,22 @@ def test_components_are_those_of_pca(shape, offset):
     np.testing.assert_allclose(
         statistics.deviations, pca.singular_values_ / np.sqrt(len(X)), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (30, 70)])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_iteration_finds_what_the_direct_way_finds(shape, kind, monkeypatch):
+    X = np.random.RandomState(0).poisson(0.5, shape).astype(float)
+    X[:, :3] *= np.random.RandomState(1).normal(size=(shape[0], 1)) * [5, 3, 2]
+    rows = Rows(kind(X)).subset(np.arange(shape[0])[::-1])
+    direct = describe(rows, 2)
+    monkeypatch.setattr(_statistics, "DIRECT", 10)
+
+    iterated = describe(rows, 2)
+
+    np.testing.assert_allclose(iterated.deviations, direct.deviations, rtol=1e-12)
+    projectors = [s.components @ s.components.T for s in (iterated, direct)]
+    np.testing.assert_allclose(*projectors, atol=1e-12)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3, -1e-12])
