@@ -117,6 +117,8 @@ class BaseAutoencoder(
         with _all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
             X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
             self._check_parameters(X)
+            if self.warm_start and hasattr(self, "net_"):
+                self._check_module(X, "warm_start=True", "Use warm_start=False")
             rows = self._make_rows(X, y)
             fitting = Fitting(self, rows, check_random_state(self.random_state))
             context = self._init_callback_context(max_subtasks=fitting.max_epochs)
@@ -126,6 +128,53 @@ class BaseAutoencoder(
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=dict
         )
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Learn from one part of the data, and keep what earlier parts taught.
+
+        Units and the linear path come from the first part and stay, so it should be
+        typical of all: shuffle rows that are sorted. After ``fit`` it goes on from the
+        fitted weights. Early stopping and ``n_init`` do not apply, as there are no rows
+        to judge by. The learning rate stays constant, at 0.4 ``learning_rate``, and the
+        weights in use are a running average of those in training.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            One part of the training data, some hundred rows or more. ``max_iter`` epochs
+            are spent on it; "auto" is a quarter of the steps of a ``fit`` to as many.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`fit`, or if parameters ask for another module than the earlier
+            parts have trained.
+        """
+        with _all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
+            goes_on = hasattr(self, "net_")
+            X = validate_data(
+                self, X, dtype=FLOATS, accept_sparse="csr", reset=not goes_on
+            )
+            self._check_parameters(X)
+            if goes_on:
+                self._check_module(X, "partial_fit", "Clone the estimator")
+            rows = self._make_rows(X, y)
+            random_state = check_random_state(self.random_state)
+            fitting = Fitting(self, rows, random_state, in_parts=True)
+            name = type(self).__name__
+            with progress_bar(name, fitting.max_epochs, self.verbose) as advance:
+                net = fitting.run(lambda net: None, lambda net: advance(net.history[-1]))
+            self._adopt(net, fitting)
         return self
 
     def _check_parameters(self, X: np.ndarray) -> None:
@@ -139,16 +188,18 @@ class BaseAutoencoder(
                 )
         resolve_widths(self.hidden_layer_sizes, X.shape[1])
         resolve_device(self.device)
-        if self.warm_start and hasattr(self, "net_"):
-            made_with = self.net_.made_with
-            now = describe_module(self, X.shape[1])
-            changed = {name: now[name] for name in now if now[name] != made_with[name]}
-            if changed:
-                earlier = {name: made_with[name] for name in changed}
-                raise ValueError(
-                    f"warm_start=True goes on from a module made with {earlier}, and now "
-                    f"asked for is {changed}. Use warm_start=False to start anew."
-                )
+
+    def _check_module(self, X, doing: str, way_out: str) -> None:
+        """Raise if the parameters ask for another module than the fitted one."""
+        made_with = self.net_.made_with
+        now = describe_module(self, X.shape[1])
+        changed = {name: now[name] for name in now if now[name] != made_with[name]}
+        if changed:
+            earlier = {name: made_with[name] for name in changed}
+            raise ValueError(
+                f"{doing} goes on from a module made with {earlier}, and now asked for "
+                f"is {changed}. {way_out} to start anew."
+            )
 
     def _train(self, fitting: Fitting, context, X: np.ndarray, y) -> AutoencoderNet:
         """Run the fit, a task of scikit-learn's callbacks for each epoch."""
@@ -180,19 +231,28 @@ class BaseAutoencoder(
         if fitting.divergence:
             warnings.warn(fitting.divergence, ConvergenceWarning, stacklevel=5)
         n_trained = len(fitting.rows) - (fitting.n_valid if net.validation_.steps else 0)
-        self.n_iter_ = max(1, fitting.count_epochs(n_trained, net.kept_step_))
-        net.finish(history=fitting.history)
-        net.made_with = describe_module(self, fitting.rows.x.shape[1])
+        n_epochs = max(1, fitting.count_epochs(n_trained, net.kept_step_))
+        goes_on = fitting.in_parts and fitting.earlier is not None
+        history = fitting.history
+        if goes_on:
+            n_epochs += self.n_iter_
+            history = [*self.net_.history, *history]
+        self.n_iter_ = n_epochs
+        net.finish(history)
+        net.made_with = describe_module(self, fitting.rows.n_features)
         self.net_ = net
         self._n_features_out = self.n_components
         with suitable_threads(net.n_weights, fitting.batch_size):
-            self._settle_codes(fitting.rows)
+            self._settle_codes(fitting.rows, goes_on)
         for path in paths(net.module_):
             path.settle()
 
-    def _settle_codes(self, rows: Rows) -> None:
+    def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
         arguments = self.net_, rows, _torch_dtype(rows.x.dtype), self._chunk()
-        _codes.settle_codes(*arguments, order=self._orders_codes)
+        if goes_on:
+            _codes.widen_boxes(*arguments)
+        else:
+            _codes.settle_codes(*arguments, order=self._orders_codes)
         if self._orders_codes:
             self.explained_variance_ratio_ = _codes.explained_variance_ratio(*arguments)
 

@@ -20,6 +20,7 @@ from skae._runtime import (
     suitable_threads,
 )
 from skae._statistics import Statistics, describe
+from skae._stream import StreamNet
 from skae._training import Run, count_valid, train, train_sizes
 
 N_LOOKS = 50  # at the rows held out, over a run
@@ -39,28 +40,44 @@ class Fitting:
 
     random_state : RandomState
         Draws the seed and the rows to hold out.
+
+    in_parts : bool, default=False
+        Whether these rows are one part of many, and the earlier ones are not forgotten.
     """
 
-    def __init__(self, estimator, rows: Rows, random_state: np.random.RandomState):
+    def __init__(
+        self,
+        estimator,
+        rows: Rows,
+        random_state: np.random.RandomState,
+        in_parts: bool = False,
+    ):
         self.estimator = estimator
+        self.in_parts = in_parts
+        goes_on = in_parts or estimator.warm_start
+        self.earlier = getattr(estimator, "net_", None) if goes_on else None
         self.rows = rows
         self.random_state = random_state
-        self.starts = range(estimator._n_starts)
+        self.starts = range(1 if in_parts else estimator._n_starts)
         # One draw, so that more starts change neither the first nor the rows held out.
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         self.seeds = [(seed + start) % 2**31 for start in self.starts]
         self.device = resolve_device(estimator.device)
         self.batch_size = _batch_size(estimator.batch_size, len(rows))
         self.n_valid = 0
-        if estimator.early_stopping:
+        if self._stops_early:
             self.n_valid = count_valid(len(rows), estimator.validation_fraction)
         self.history: list[dict] = []
         self.divergence: str | None = None  # what to warn of
 
     @property
+    def _stops_early(self) -> bool:
+        return self.estimator.early_stopping and not self.in_parts
+
+    @property
     def max_epochs(self) -> int:
         """The most epochs that the runs of this fit can take, all together."""
-        sizes = train_sizes(len(self.rows), self.estimator.early_stopping, self.n_valid)
+        sizes = train_sizes(len(self.rows), self._stops_early, self.n_valid)
         epochs = [self.count_epochs(size, self._n_steps(size)) for size in sizes]
         if self._may_loop:  # every run but a refit repeats for each start
             epochs = [n * len(self.starts) for n in epochs]
@@ -80,14 +97,16 @@ class Fitting:
         """The budget of a run on so many rows."""
         if self.estimator.max_iter != "auto":
             return self.estimator.max_iter * math.ceil(n_rows / self.batch_size)
-        return int(np.clip(600 * math.sqrt(len(self.rows) / 1000), 150, 6000))
+        n_steps = np.clip(600 * math.sqrt(len(self.rows) / 1000), 150, 6000)
+        # Longer on one part, and what the others taught is forgotten.
+        return int(n_steps / 4) if self.in_parts else int(n_steps)
 
     def run(self, begin_epoch, end_epoch) -> AutoencoderNet:
         """Train; the hooks are called with the net around each epoch."""
         self.hook = EpochHook(begin_epoch, end_epoch)
         return train(
             self.rows,
-            self.estimator.early_stopping,
+            self._stops_early,
             self.n_valid,
             self.random_state,
             self._execute,
@@ -103,9 +122,13 @@ class Fitting:
             net = EnsembleNet(modules, criterion, seeds=seeds, **settings)
             self._fit(net, run)
             return net.split()
+        settings = self._settings(run)
+        if self.in_parts:
+            net_class = StreamNet
+            settings["progress"] = getattr(self.earlier, "progress", None)
         nets = []
         for module, seed in zip(modules, seeds, strict=True):
-            net = net_class(module, criterion, seed=seed, **self._settings(run))
+            net = net_class(module, criterion, seed=seed, **copy.copy(settings))
             self._fit(net, run)
             nets.append(net)
         return nets
@@ -119,7 +142,7 @@ class Fitting:
         with suitable_threads(n_weights, self.batch_size), draws:
             net.fit((run.train, run.valid))
         for row in net.history:
-            row["stage"] = run.stage
+            row["stage"] = "partial_fit" if self.in_parts else run.stage
         self.history += list(net.history)
         if net.diverged_:
             self.divergence = (
@@ -133,20 +156,23 @@ class Fitting:
     ) -> tuple[list[nn.Module], nn.Module]:
         """Return a module for each seed, and the criterion of all of them."""
         estimator = self.estimator
+        if self.earlier is not None:
+            modules = [self._copy_earlier() for _ in seeds]
+            return modules, copy.deepcopy(self.earlier.criterion_)
         statistics = describe(run.described, estimator.n_components, run.train)
         # Built on the CPU, whatever the caller's default device; the net moves it.
         with borrowed_generator(seeds[0], self.device), torch.device("cpu"):
             criterion = estimator._make_criterion(statistics)
         return [self._make_module(statistics, seed) for seed in seeds], criterion
 
+    def _copy_earlier(self) -> nn.Module:
+        module = copy.deepcopy(self.earlier.module_)
+        thaw(module)  # an earlier fit's callbacks may have frozen parts
+        return module
+
     def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:
-        estimator = self.estimator
         with borrowed_generator(seed, self.device), torch.device("cpu"):
-            if estimator.warm_start and hasattr(estimator, "net_"):
-                module = copy.deepcopy(estimator.net_.module_)
-                thaw(module)  # an earlier fit's callbacks may have frozen parts
-            else:
-                module = estimator._make_module(statistics)
+            module = self.estimator._make_module(statistics)
         if not any(parameter.requires_grad for parameter in module.parameters()):
             raise ValueError(
                 "encoder and decoder have no parameters to train. Use builders of "
@@ -167,7 +193,7 @@ class Fitting:
             n_steps=n_steps,
             check_every=max(1, n_steps // N_LOOKS),
             patience=patience,
-            guarded=estimator.early_stopping,
+            guarded=self._stops_early,
             repeats=run.repeats,
             cache=4 * run.train.n_features * len(run.train) <= CACHE_BELOW,
             optimizer=FlatAdamW,

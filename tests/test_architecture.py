@@ -15,7 +15,7 @@ LAYERS = [
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
     {"_gradients", "_members", "_parts"},
     {"_net"},
-    {"_ensemble"},
+    {"_ensemble", "_stream"},
     {"_training", "_codes"},
     {"_fitting"},
     {"_base"},
