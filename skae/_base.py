@@ -388,8 +388,8 @@ class BaseAutoencoder(
         """How many rows fit into scikit-learn's ``working_memory``."""
         # A row passes through a handful of float64 copies of itself and wider layers.
         row_bytes = 8 * 16 * max(self.n_features_in_, 128)
-        n_rows = get_config()["working_memory"] * 2**20 // row_bytes
-        return int(np.clip(n_rows, 1, CHUNK))
+        n_rows = int(get_config()["working_memory"] * 2**20 / row_bytes)
+        return max(1, min(n_rows, CHUNK))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -63,7 +63,7 @@ class Fitting:
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         self.seeds = [(seed + start) % 2**31 for start in self.starts]
         self.device = resolve_device(estimator.device)
-        self.batch_size = _batch_size(estimator.batch_size, len(rows))
+        self.batch_size = _batch_size(estimator.batch_size, len(rows), in_parts)
         self.n_valid = 0
         if self._stops_early:
             self.n_valid = count_valid(len(rows), estimator.validation_fraction)
@@ -206,7 +206,9 @@ class Fitting:
         )
 
 
-def _batch_size(batch_size: str | int, n_samples: int) -> int:
+def _batch_size(batch_size: str | int, n_samples: int, in_parts: bool) -> int:
     if batch_size != "auto":
         return min(batch_size, n_samples)
-    return min(2 ** round(math.log2(np.clip(n_samples / 16, 32, 512))), n_samples)
+    # Without a schedule that falls, larger batches have to quiet the end.
+    wanted = n_samples / (8 if in_parts else 16)
+    return min(2 ** round(math.log2(np.clip(wanted, 32, 512))), n_samples)

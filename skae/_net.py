@@ -118,6 +118,8 @@ class AutoencoderNet(skorch.NeuralNet):
     def to_device(self, values: Tensor | None) -> Tensor | None:
         if values is None:
             return None
+        if self.device == "cpu":
+            return values
         if torch.device(self.device).type == "mps":  # has no float64
             values = values.float()
         return values.to(self.device)
@@ -349,7 +351,7 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def module_for(self, dtype: torch.dtype) -> torch.nn.Module:
         """The module, able to compute in ``dtype``; a float64 twin is made once."""
-        if dtype != torch.float64 or torch.device(self.device).type == "mps":
+        if dtype != torch.float64 or self.device == "mps":
             return self.module_
         source, state, versions, twin = self.__dict__.get("_twin", (None, [], [], None))
         if source is not self.module_ or versions != [t._version for t in state]:
