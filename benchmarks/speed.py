@@ -32,6 +32,9 @@ f
 g
     Wall time of a ``GridSearchCV`` with two processes, their pool warm, and the same with
     all cores but one kept busy by others. The reference is one process.
+h
+    ``partial_fit`` to 20 parts of the shuffled rows, in two passes, and the held-out
+    error that it ends at. The reference is one ``fit``.
 
 Usage::
 
@@ -51,18 +54,11 @@ os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["TQDM_DISABLE"] = "1"  # pythae has no switch for its progress bar
 
 import argparse
-import inspect
 import json
-import multiprocessing
 import platform
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -73,19 +69,16 @@ import joblib
 import numpy as np
 import pandas as pd
 import speed_peers as peers
+import speed_processes as processes
 import torch
 from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import StandardScaler
-from speed_peers import K, take_turns
+from speed_peers import N_FEATURES, K, make_rows, take_turns
 from speed_report import COLUMNS, console, draw, make_row, print_part
 
 import skae
 from skae import AutoencoderTransformer
 
 RESULTS = Path(__file__).parent / "results"
-STATUS = Path("/proc/self/status")
-N_FEATURES = 50
 BATCH_SIZES = (64, 256)
 
 
@@ -113,6 +106,9 @@ class Plan(NamedTuple):
     memory_max_iter: int | str = "auto"
     search_rows: int = 5_000
     search_seconds: float = 75
+    part_sets: tuple[str, ...] = ("letter", "masscyt_thymus", "pol")
+    part_rows: int = 28_000
+    part_max_iter: int | str = "auto"
 
 
 FULL = Plan()
@@ -138,16 +134,9 @@ QUICK = Plan(
     memory_max_iter=1,
     search_rows=200,
     search_seconds=1,
+    part_sets=("breast_cancer",),
+    part_max_iter=1,
 )
-
-
-def make_rows(n_samples: int, n_features: int = N_FEATURES) -> np.ndarray:
-    """Return rows near a curved surface of 10 dimensions, float32, standardised."""
-    generator = np.random.default_rng(0)
-    codes = generator.standard_normal((n_samples, 10), dtype=np.float32)
-    directions = generator.standard_normal((10, n_features), dtype=np.float32)
-    noise = generator.standard_normal((n_samples, n_features), dtype=np.float32)
-    return StandardScaler().fit_transform(np.tanh(codes @ directions) + 0.3 * noise)
 
 
 # (a) and (b): with the peers.
@@ -171,13 +160,7 @@ def compare_defaults(plan: Plan) -> list[dict]:
 # (c) Members.
 
 
-def has_members() -> bool:
-    return "n_init" in inspect.signature(AutoencoderTransformer).parameters
-
-
 def time_members(plan: Plan) -> list[dict]:
-    if not has_members():
-        return []
     X = make_rows(plan.member_rows)
     how = X, BATCH_SIZES[0], plan.epochs
     calls = {f"n_init={m}": partial(peers.fit_skae, *how, n_init=m) for m in plan.members}
@@ -283,117 +266,34 @@ def time_one_row(
     ]
 
 
-# (f) Memory, each time in a fresh process.
+# (h) Parts.
 
 
-def measure_memory(plan: Plan) -> list[dict]:
-    if not STATUS.exists():
-        return []
-    runs = [(fit_array, "float64 array", (n, N_FEATURES)) for n in plan.memory_rows]
-    runs.append((fit_memmap, "float32 memmap", (plan.mapped_rows, 100)))
+def compare_parts(plan: Plan) -> list[dict]:
+    """Fit to all rows at once, and to parts of them in turn, twice."""
+    sets = plan.part_sets if datasets.FOLDER.is_dir() else datasets.DEFAULT
+    return [row for name in sets for row in compare_parts_of(name, plan)]
+
+
+def compare_parts_of(name: str, plan: Plan) -> list[dict]:
+    data = datasets.hold_out(datasets.load(name), 0, plan.part_rows)
+    X = np.random.default_rng(0).permutation(data.X_train)
+    whole = AutoencoderTransformer(K, max_iter=plan.part_max_iter, random_state=0)
+    in_parts = AutoencoderTransformer(K, max_iter=plan.part_max_iter, random_state=0)
+
+    def fit_parts() -> None:
+        for part in 2 * np.array_split(X, 20):
+            in_parts.partial_fit(part)
+
+    seconds = take_turns({"fit": partial(whole.fit, X), "parts": fit_parts}, 1)
+    setting = {"fit": f"{name}, fit", "parts": f"{name}, 20 parts, twice"}
+    errors = {"fit": -whole.score(data.X_test), "parts": -in_parts.score(data.X_test)}
     rows = []
-    for function, setting, shape in runs:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            result = pool.submit(function, *shape, plan.memory_max_iter).result()
-        peak, seconds, size = result
-        row = partial(make_row, "f", "skae", setting, shape, K)
-        rows.append(row("peak_private_mb", peak / 1e6, peak / size))
-        rows.append(row("cpu_seconds", seconds))
+    for how, value in seconds.items():
+        row = partial(make_row, "h", "skae", setting[how], X.shape, K)
+        rows.append(row("cpu_seconds", value))
+        rows.append(row("held_out_mse", errors[how], errors[how] / errors["fit"]))
     return rows
-
-
-def fit_array(n_samples: int, n_features: int, max_iter) -> tuple[int, float, int]:
-    return fit_watched(make_rows(n_samples, n_features).astype(np.float64), max_iter)
-
-
-def fit_memmap(n_samples: int, n_features: int, max_iter) -> tuple[int, float, int]:
-    chunk = make_rows(min(n_samples, 100_000), n_features)
-    with tempfile.TemporaryDirectory(prefix="skae_benchmark_") as folder:
-        path = Path(folder) / "X"
-        with path.open("wb") as file:
-            for _ in range(n_samples // len(chunk)):
-                chunk.tofile(file)
-        del chunk
-        X = np.memmap(path, np.float32, "r").reshape(-1, n_features)
-        return fit_watched(X, max_iter)
-
-
-def fit_watched(X: np.ndarray, max_iter: int | str) -> tuple[int, float, int]:
-    """Return the peak of private bytes beyond those before, CPU seconds, bytes of X."""
-    torch.set_num_threads(1)
-    AutoencoderTransformer(K, max_iter=1, random_state=0).fit(X[:200])
-    before = private_bytes()
-    peaks = [before]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.005):
-            peaks[0] = max(peaks[0], private_bytes())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    start = time.process_time()
-    try:
-        AutoencoderTransformer(K, max_iter=max_iter, random_state=0).fit(X)
-    finally:
-        done.set()
-        watcher.join()
-    return peaks[0] - before, time.process_time() - start, X.nbytes
-
-
-def private_bytes() -> int:
-    line = next(s for s in STATUS.read_text().splitlines() if s.startswith("RssAnon"))
-    return 1024 * int(line.split()[1])
-
-
-# (g) Grid search.
-
-
-def time_search(plan: Plan) -> list[dict]:
-    X = make_rows(plan.search_rows, 20)
-    n_candidates = count_candidates(X, plan)
-    searches = {n: partial(search, X, n_candidates, n_jobs=n) for n in (1, 2)}
-    search(X[:100], 4, n_jobs=2)  # the pool's processes load their code
-
-    def search_crowded() -> None:
-        with busy_processes(max(1, joblib.cpu_count() - 1)):
-            searches[2]()
-
-    calls = {"n_jobs=1": searches[1], "n_jobs=2": searches[2]}
-    calls["n_jobs=2, busy cores"] = search_crowded
-    seconds = take_turns(calls, plan.repeats, time.perf_counter)
-    rows = []
-    for setting, value in seconds.items():
-        how = f"{setting}, {3 * n_candidates} fits"
-        row = partial(make_row, "g", "skae", how, X.shape, 4)
-        rows.append(row("wall_seconds", value, value / seconds["n_jobs=1"]))
-        rows.append(row("speed_up", seconds["n_jobs=1"] / value))
-    return rows
-
-
-def count_candidates(X: np.ndarray, plan: Plan) -> int:
-    """Return how many candidates keep one process busy for as long as planned."""
-    calls = {"one": partial(search, X, 1, n_jobs=1)}
-    return max(2, round(plan.search_seconds / take_turns(calls, 2)["one"]))
-
-
-def search(X: np.ndarray, n_candidates: int, n_jobs: int) -> GridSearchCV:
-    rates = {"learning_rate": np.geomspace(5e-3, 1e-2, n_candidates)}
-    autoencoder = AutoencoderTransformer(4, random_state=0)
-    return GridSearchCV(autoencoder, rates, cv=3, n_jobs=n_jobs, refit=False).fit(X)
-
-
-@contextmanager
-def busy_processes(n: int):
-    command = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(command) for _ in range(n)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 # The command.
@@ -404,8 +304,9 @@ PARTS = {
     "c": time_members,
     "d": time_growth,
     "e": time_transform,
-    "f": measure_memory,
-    "g": time_search,
+    "f": processes.measure_memory,
+    "g": processes.time_search,
+    "h": compare_parts,
 }
 
 
@@ -457,10 +358,8 @@ def find_gaps() -> list[str]:
             f"{datasets.FOLDER} is no folder: (b) takes {datasets.DEFAULT}, which "
             "scikit-learn ships. Set SKAE_DATA to the folder of the other data sets."
         )
-    if not has_members():
-        gaps.append("AutoencoderTransformer has no n_init: (c) is left out.")
-    if not STATUS.exists():
-        gaps.append(f"There is no {STATUS} here: (f) is left out.")
+    if not processes.STATUS.exists():
+        gaps.append(f"There is no {processes.STATUS} here: (f) is left out.")
     return gaps
 
 

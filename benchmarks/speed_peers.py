@@ -37,7 +37,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from skorch import NeuralNetRegressor
 from speed_report import make_row
 from torch import nn
@@ -45,9 +45,19 @@ from torch import nn
 from skae import AutoencoderTransformer
 
 K = 8
+N_FEATURES = 50
 WIDTH = 64
 RATE = 1e-3
 OPTIONAL = {"PyOD": "pyod", "pythae": "pythae"}  # and the packages they come in
+
+
+def make_rows(n_samples: int, n_features: int = N_FEATURES) -> np.ndarray:
+    """Return rows near a curved surface of 10 dimensions, float32, standardised."""
+    generator = np.random.default_rng(0)
+    codes = generator.standard_normal((n_samples, 10), dtype=np.float32)
+    directions = generator.standard_normal((10, n_features), dtype=np.float32)
+    noise = generator.standard_normal((n_samples, n_features), dtype=np.float32)
+    return StandardScaler().fit_transform(np.tanh(codes @ directions) + 0.3 * noise)
 
 
 def missing() -> list[str]:

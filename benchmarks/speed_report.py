@@ -20,6 +20,7 @@ TITLES = {
     "e": ("Transform", "throughput / the bare forward pass's, latency / PCA's"),
     "f": ("Peak private memory of fit", "memory / the size of X"),
     "g": ("GridSearchCV", "wall time / that of n_jobs=1"),
+    "h": ("partial_fit", "held-out error / that of one fit"),
 }
 
 
@@ -105,6 +106,10 @@ def draw_search(panel: Axes, rows: pd.DataFrame) -> None:
     draw_bars(panel, rows[rows["metric"] == "wall_seconds"], limit=1 / 1.7)
 
 
+def draw_parts(panel: Axes, rows: pd.DataFrame) -> None:
+    draw_bars(panel, rows.dropna(subset="ratio"), limit=1.05)
+
+
 def draw_bars(panel: Axes, rows: pd.DataFrame, limit: float = np.nan) -> None:
     """Draw a bar per ratio, its number beside it, and the target as a dotted line."""
     if rows.empty:  # no peer is installed
@@ -174,4 +179,5 @@ DRAWINGS = {
     "e": draw_transform,
     "f": draw_memory,
     "g": draw_search,
+    "h": draw_parts,
 }

@@ -40,13 +40,14 @@ class Standardizer(nn.Module):
         coarse = self.mean.float()
         self.register_buffer("coarse", coarse)
         self.register_buffer("fine", (self.mean - coarse.double()).float())
+        self.register_buffer("divisor32", self.divisor.float())
         finite = self.divisor[self.divisor.isfinite()]
         sizes = torch.cat([finite, self.mean.abs()])
         self.fits_float32 = bool(((finite > 1e-30).all() & (sizes < 1e30).all()).item())
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float32 and self.fits_float32:
-            return (x - self.coarse).sub_(self.fine).div_(self.divisor.float())
+            return (x - self.coarse).sub_(self.fine).div_(self.divisor32)
         return (x - self.mean) / self.divisor
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -182,7 +183,7 @@ class LinearPath(nn.Module):
             least, most, width = self.least, self.most, self.width
         inside = x.clamp(least, most)
         excess = ((x - inside) / width).square().sum(dim=-1, keepdim=True)
-        return inside, 1 / (1 + self.fading * excess)
+        return inside, excess.mul_(self.fading).add_(1.0).reciprocal_()
 
 
 def paths(module: nn.Module) -> list[LinearPath]:

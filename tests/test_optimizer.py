@@ -28,7 +28,7 @@ def train(module, optimizer, n_steps=20, before_step=lambda: None):
 )
 def test_steps_are_those_of_torch(module):
     reference = copy.deepcopy(module)
-    flat = FlatAdamW(module.parameters(), lr=1e-2, weight_decay=0.1, max_norm=1.0)
+    flat = FlatAdamW(module.parameters(), lr=1e-2, weight_decay=0.1)
     flat.gather()
     torchs = torch.optim.AdamW(
         reference.parameters(), lr=1e-2, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.1
