@@ -72,7 +72,7 @@ import speed_peers as peers
 import speed_processes as processes
 import torch
 from sklearn.decomposition import PCA
-from speed_peers import N_FEATURES, K, make_rows, take_turns
+from speed_peers import K, make_rows, take_turns
 from speed_report import COLUMNS, console, draw, make_row, print_part
 
 import skae

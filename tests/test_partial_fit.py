@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer
+from skae._net import AutoencoderNet
 
 FAST = dict(n_components=2, hidden_layer_sizes=(16, 16), random_state=0)
 
@@ -109,3 +110,14 @@ def test_a_part_may_be_one_row(parts):
         ae.partial_fit(row[None])
 
     assert np.isfinite(ae.transform(parts[0])).all()
+
+
+def test_a_variant_with_a_net_of_its_own_has_no_partial_fit():
+    class OwnNet(AutoencoderNet):
+        pass
+
+    class Variant(AutoencoderTransformer):
+        _net_class = OwnNet
+
+    assert hasattr(AutoencoderTransformer(), "partial_fit")
+    assert not hasattr(Variant(), "partial_fit")
