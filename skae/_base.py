@@ -246,8 +246,6 @@ class BaseAutoencoder(
         self._n_features_out = self.n_components
         with suitable_threads(net.n_weights, fitting.batch_size):
             self._settle_codes(fitting.rows, goes_on)
-        for path in paths(net.module_):
-            path.settle()
 
     def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
         arguments = self.net_, rows, _torch_dtype(rows.x.dtype), self._chunk()
@@ -255,6 +253,8 @@ class BaseAutoencoder(
             _codes.widen_boxes(*arguments)
         else:
             _codes.settle_codes(*arguments, order=self._orders_codes)
+        for path in paths(self.module_):
+            path.settle()
         if self._orders_codes:
             self.explained_variance_ratio_ = _codes.explained_variance_ratio(*arguments)
 

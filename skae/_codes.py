@@ -23,8 +23,10 @@ def settle_codes(
     net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int, order: bool
 ) -> None:
     """Tell the decoder which codes it has learned; centre and order them if asked."""
-    parts = zip(*net.apply(_summary, rows, dtype, chunk), strict=True)
-    extremes, *sums = parts
+    extremes, sums = [], [0.0, 0.0, 0.0]
+    for extreme, *parts in net.apply(_summary, rows, dtype, chunk):
+        extremes.append(extreme)
+        sums = [total + part for total, part in zip(sums, parts, strict=True)]
     decoder = net.module_.decoder
     if isinstance(decoder, LinearPath):
         known = torch.cat(extremes).sort(dim=0).values
@@ -32,7 +34,7 @@ def settle_codes(
         decoder.uncover()
         decoder.cover(known[n_ignored : len(known) - n_ignored].to(decoder.low))
     if order:
-        total, squares, with_features = (torch.stack(part).sum(dim=0) for part in sums)
+        total, squares, with_features = sums
         mean = total / len(rows)
         covariance = squares / len(rows) - torch.outer(mean, mean)
         rotation = ordering(covariance, with_features)

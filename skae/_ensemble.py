@@ -57,6 +57,8 @@ class EnsembleNet(AutoencoderNet):
     def _differentiate(self, batch: Batch) -> Tensor:
         trained = [p for p in self.module_.parameters() if p.requires_grad]
         loss = self.row_losses(batch).mean(dim=-1)
+        if not trained:  # callbacks may have frozen everything
+            return loss.detach()
         # Not loss.backward(): it warns of gradients that are laid out by members.
         gradients = torch.autograd.grad(loss.sum(), trained, materialize_grads=True)
         for parameter, gradient in zip(trained, gradients, strict=True):

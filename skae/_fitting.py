@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skae._ensemble import EnsembleNet, can_train_together
-from skae._modules import thaw
+from skae._modules import LinearPath
 from skae._net import AutoencoderNet, EpochHook
 from skae._optimizer import FlatAdamW
 from skae._rows import Rows
@@ -122,13 +122,14 @@ class Fitting:
             net = EnsembleNet(modules, criterion, seeds=seeds, **settings)
             self._fit(net, run)
             return net.split()
-        settings = self._settings(run)
+        progress = {}
         if self.in_parts:
             net_class = StreamNet
-            settings["progress"] = getattr(self.earlier, "progress", None)
+            progress = {"progress": getattr(self.earlier, "progress", None)}
         nets = []
         for module, seed in zip(modules, seeds, strict=True):
-            net = net_class(module, criterion, seed=seed, **copy.copy(settings))
+            settings = self._settings(run) | progress
+            net = net_class(module, criterion, seed=seed, **settings)
             self._fit(net, run)
             nets.append(net)
         return nets
@@ -157,7 +158,7 @@ class Fitting:
         """Return a module for each seed, and the criterion of all of them."""
         estimator = self.estimator
         if self.earlier is not None:
-            modules = [self._copy_earlier() for _ in seeds]
+            modules = [self._copy_earlier(run.train) for _ in seeds]
             return modules, copy.deepcopy(self.earlier.criterion_)
         statistics = describe(run.described, estimator.n_components, run.train)
         # Built on the CPU, whatever the caller's default device; the net moves it.
@@ -165,9 +166,13 @@ class Fitting:
             criterion = estimator._make_criterion(statistics)
         return [self._make_module(statistics, seed) for seed in seeds], criterion
 
-    def _copy_earlier(self) -> nn.Module:
+    def _copy_earlier(self, rows: Rows) -> nn.Module:
         module = copy.deepcopy(self.earlier.module_)
-        thaw(module)  # an earlier fit's callbacks may have frozen parts
+        module.thaw()  # an earlier fit's callbacks may have frozen parts
+        if isinstance(module.encoder, LinearPath):  # it is going to know these rows
+            for batch in rows.chunks():
+                x = module.standardize(self.earlier.to_device(batch.x))
+                module.encoder.cover(x)
         return module
 
     def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:
@@ -188,7 +193,8 @@ class Fitting:
         patience = estimator.n_iter_no_change
         if patience == "auto":  # the cosine brings most of the gain in its second half
             patience = N_LOOKS // 2
-        callbacks = copy.deepcopy(list(estimator.callbacks or []))
+        # A run without a step has nothing to show to callbacks.
+        callbacks = copy.deepcopy(list(estimator.callbacks or [])) if n_steps else []
         return dict(
             n_steps=n_steps,
             check_every=max(1, n_steps // N_LOOKS),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skae._modules import AutoencoderModule, LinearPath
+from skae._modules import AutoencoderModule, LinearPath, has_shared
 from skae.losses import ReconstructionLoss
 
 aten = torch.ops.aten
@@ -54,6 +54,8 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
         AutoencoderModule.from_code,
     )
     sides = module.encoder, module.decoder
+    if has_shared(module):  # each gradient is written once, not added up
+        return None
     if own and type(criterion) is ReconstructionLoss and not _is_hooked(module):
         if all(_is_known(side) for side in sides):
             return PlainGradient(*(_side(side) for side in sides), criterion)
@@ -63,10 +65,17 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
 def _is_known(side: nn.Module) -> bool:
     if type(side) is LinearPath:
         return side.change.requires_grad and _is_known(side.network)
-    return type(side) is nn.Sequential and all(
-        type(layer) in CURVES or (type(layer) is nn.Linear and _is_whole(layer))
-        for layer in side
-    )
+    if type(side) is not nn.Sequential or type(next(iter(side), None)) is not nn.Linear:
+        return False
+    after_curve = False  # two activations in a row are nothing that a layer here has
+    for layer in side:
+        is_exact = getattr(layer, "approximate", "none") == "none"  # GELU has another
+        is_curve = type(layer) in CURVES and is_exact
+        is_linear = type(layer) is nn.Linear and _is_whole(layer)
+        if not (is_linear or (is_curve and not after_curve)):
+            return False
+        after_curve = is_curve
+    return True
 
 
 def _is_whole(layer: nn.Linear) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from skae._modules import AutoencoderModule
+from skae._modules import AutoencoderModule, has_shared
 
 
 def stack(modules: Sequence[AutoencoderModule]) -> AutoencoderModule:
@@ -36,9 +36,10 @@ def unstack(stacked: AutoencoderModule, member: int) -> AutoencoderModule:
 
 def own_state(module: AutoencoderModule) -> dict[str, Tensor]:
     """By name, what members do not share: trained parameters, and buffers beside them."""
-    own = {n: p for n, p in module.named_parameters() if not _is_map(n)}
     sides = ("encoder.", "decoder.")
-    return own | {n: b for n, b in module.named_buffers() if n.startswith(sides)}
+    buffers = {n: b for n, b in module.named_buffers() if n.startswith(sides)}
+    own = dict(module.named_parameters()) | buffers
+    return {name: values for name, values in own.items() if not _is_map(name)}
 
 
 def _is_map(name: str) -> bool:
@@ -70,10 +71,12 @@ def can_stack(module: AutoencoderModule) -> bool:
     """Whether copies of a module can be trained side by side."""
     if type(module).after_step is not AutoencoderModule.after_step:
         return False
+    if has_shared(module):  # vmap would leave its own tensors behind in it
+        return False
     trial = stack([module, module])
     width = len(module.inputs.mean)
     try:
         call(trial, torch.zeros(2, 3, width))
-    except (RuntimeError, NotImplementedError):  # vmap does not know an operation
-        return False
+    except (RuntimeError, NotImplementedError, ValueError):
+        return False  # vmap does not know an operation
     return True

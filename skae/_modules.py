@@ -119,7 +119,8 @@ class LinearPath(nn.Module):
         zeros = partial(torch.zeros, dtype=torch.float32)
         self.gain = nn.Parameter(zeros(n_out)) if gain else None
         self.change = nn.Parameter(zeros(n_in, n_out))
-        self.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
+        # Not a parameter: no callback that thaws layers may set it in motion.
+        self.register_buffer("weight", weight.float().contiguous())
         # What float32 cannot hold of the weight; float64 inference adds it back.
         remainder = weight.double() - weight.float().double()
         self.register_buffer("remainder", remainder.float())
@@ -186,16 +187,14 @@ class LinearPath(nn.Module):
         return inside, excess.mul_(self.fading).add_(1.0).reciprocal_()
 
 
+def has_shared(module: nn.Module) -> bool:
+    """Whether a trained layer or weight stands in two places."""
+    parameters = list(module.named_parameters(remove_duplicate=False))
+    return len(parameters) > len(list(module.parameters()))
+
+
 def paths(module: nn.Module) -> list[LinearPath]:
     return [part for part in module.modules() if isinstance(part, LinearPath)]
-
-
-def thaw(module: nn.Module) -> None:
-    """Let everything be trained but the maps that training starts from."""
-    module.requires_grad_(True)
-    for path in paths(module):
-        path.weight.requires_grad_(False)
-        path.least = path.most = path.width = None
 
 
 class CodeBasis(nn.Module):
@@ -263,6 +262,8 @@ class AutoencoderModule(nn.Module):
         self.inputs = inputs
         self.outputs = outputs
         self.basis = basis
+        # What a builder froze, a layer that was trained elsewhere, say.
+        self.frozen = {n for n, p in self.named_parameters() if not p.requires_grad}
 
     # What is trained: standardised units, the weights' dtype.
 
@@ -275,6 +276,13 @@ class AutoencoderModule(nn.Module):
 
     def from_code(self, code: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.decoder(code)
+
+    def thaw(self) -> None:
+        """Let everything be trained, but what its builder froze."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name not in self.frozen)
+        for path in paths(self):
+            path.least = path.most = path.width = None
 
     def after_step(self) -> None:
         """Called after each optimiser step, for state that gradients do not move."""

@@ -180,14 +180,15 @@ class AutoencoderNet(skorch.NeuralNet):
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         self.optimizer_.gather()  # a callback may have frozen or thawed parameters
         self._gradient = written_out(self.module_, self.criterion_)
-        losses = []
+        # A running sum: a tensor kept from each step would pin down freed memory.
+        total, first = torch.zeros((), device=self.device), self.step_
         for batch in iterator:
             if self._scheduled:
                 self._set_learning_rate()
             if self._hooked:
                 self.notify("on_batch_begin", batch=batch, training=True)
             loss = step_fn(batch)
-            losses.append(loss)
+            total += loss.mean()
             self.step_ += 1
             if self._hooked:
                 self.notify("on_batch_end", batch=batch, training=True, loss=loss)
@@ -195,7 +196,7 @@ class AutoencoderNet(skorch.NeuralNet):
                 self._look(loss)
             if self._finished():
                 break
-        self._record(float(torch.stack(losses).mean()))
+        self._record(float(total) / (self.step_ - first))
 
     def train_step(self, batch: Batch, **fit_params) -> Tensor:
         if not self.module_.training:  # a look at the rows held out switched it off
@@ -277,8 +278,14 @@ class AutoencoderNet(skorch.NeuralNet):
         return float(self._average(map(self.prepare, rows.chunks()))[0])
 
     def _average(self, batches: Iterable[Batch]) -> np.ndarray:
-        losses = [self.validation_losses(batch) for batch in batches]
-        return np.concatenate(losses, axis=1).mean(axis=1)
+        # Summed as they come: kept until the end, they would pin down the memory of all
+        # that was freed between them.
+        total, n_rows = np.zeros(self.n_members), 0
+        for batch in batches:
+            losses = self.validation_losses(batch)
+            total += losses.sum(axis=1)
+            n_rows += losses.shape[1]
+        return total / n_rows
 
     def _end(self, batches: ShuffledBatches, start_losses: np.ndarray | None) -> None:
         """Return to the weights kept, or to the first ones."""
@@ -351,7 +358,7 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def module_for(self, dtype: torch.dtype) -> torch.nn.Module:
         """The module, able to compute in ``dtype``; a float64 twin is made once."""
-        if dtype != torch.float64 or self.device == "mps":
+        if dtype != torch.float64 or torch.device(self.device).type == "mps":
             return self.module_
         source, state, versions, twin = self.__dict__.get("_twin", (None, [], [], None))
         if source is not self.module_ or versions != [t._version for t in state]:

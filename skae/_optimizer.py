@@ -91,7 +91,8 @@ class FlatAdamW(torch.optim.Optimizer):
         self.n_steps = torch.zeros((), device=device, dtype=torch.float32)
         offset = 0
         for parameter in trained:
-            strides = parameter.stride()
+            # Its own layout if that is dense, as channels_last is.
+            strides = torch.empty_like(parameter).stride()
             if n_members > 1:
                 strides = (width, *strides[1:])
             layout = parameter.size(), strides, offset

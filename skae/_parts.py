@@ -131,5 +131,6 @@ def describe_module(estimator, n_features: int) -> dict:
     made["hidden_layer_sizes"] = list(resolve_widths(widths, n_features))
     for side in ("encoder", "decoder"):
         builder = getattr(estimator, side)
-        made[side] = builder and getattr(builder, "func", builder).__name__
+        builder = getattr(builder, "func", builder)
+        made[side] = getattr(builder, "__name__", type(builder).__name__)
     return {**made, "n_features": n_features}

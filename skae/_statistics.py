@@ -17,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from skae._rows import Rows
 
 COLUMNS = 4096  # at once, where data are wide
+DENSE_VALUES = 2**27  # of sparse rows, that may be made dense at once
 DIRECT = 3000  # rows or columns up to which an eigenvalue problem is solved directly
 
 
@@ -87,7 +88,8 @@ def describe(rows: Rows, n_components: int, trained: Rows | None = None) -> Stat
         The rows that the network will see, if not all; the box is theirs.
     """
     smaller = min(len(rows), rows.n_features)
-    if smaller > DIRECT and n_components < smaller // 10:
+    too_wide = issparse(rows.x) and len(rows) * rows.n_features > DENSE_VALUES
+    if (smaller > DIRECT or too_wide) and n_components < smaller // 10:
         find, with_products = _by_iteration, False
     elif rows.n_features <= len(rows):
         find, with_products = _from_covariance, True
@@ -204,6 +206,9 @@ def _by_iteration(
     never made dense.
     """
     mean = moments.mean
+    if not moments.spread.any():
+        nothing = np.zeros((rows.n_features, 1))
+        return _principal(np.zeros(1), nothing, len(rows), n_components)
 
     def parts() -> Iterator:
         if issparse(rows.x):

@@ -9,10 +9,11 @@ times as large.
 
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from skae._net import AutoencoderNet
-from skae._rows import Batch, Rows, ShuffledBatches
+from skae._rows import Batch, ShuffledBatches
 
 
 class Progress(NamedTuple):
@@ -45,28 +46,37 @@ class StreamNet(AutoencoderNet):
     def __init__(self, module, criterion, *, progress=None, **kwargs):
         super().__init__(module, criterion, **kwargs)
         self.progress = progress
+        self._values = self._averaged = None
 
-    def _run_epochs(self, batches: ShuffledBatches, train: Rows, valid: Rows) -> None:
+    def run_single_epoch(self, *arguments, **fit_params) -> None:
         optimizer = self.optimizer_
         optimizer.gather()
-        self._average = optimizer.values.clone()
-        if self.progress and self.progress.values.shape == optimizer.values.shape:
-            optimizer.values.copy_(self.progress.values)
-            for ours, theirs in zip(
-                optimizer.moments, self.progress.moments, strict=True
-            ):
-                ours.copy_(theirs)
-            optimizer.n_steps.copy_(self.progress.n_steps)
-        self._n_earlier = int(optimizer.n_steps)
-        super()._run_epochs(batches, train, valid)
-        self.progress = None
-        if not self._watches[0].diverged:
+        if optimizer.values is not self._values:  # the first epoch, or parts were frozen
+            self._begin()
+        super().run_single_epoch(*arguments, **fit_params)
+
+    def _begin(self) -> None:
+        optimizer = self.optimizer_
+        self._values = optimizer.values
+        self._averaged = optimizer.values.clone()
+        earlier, self.progress = self.progress, None
+        if earlier and earlier.values.shape == optimizer.values.shape:
+            optimizer.values.copy_(earlier.values)
+            optimizer.moments[0].copy_(earlier.moments[0])
+            optimizer.moments[1].copy_(earlier.moments[1])
+            optimizer.n_steps.copy_(earlier.n_steps)
+        self._n_earlier = int(optimizer.n_steps) - self.step_
+
+    def _end(self, batches: ShuffledBatches, start_losses: np.ndarray | None) -> None:
+        optimizer = self.optimizer_
+        if self._values is not None and not self._watches[0].diverged:
             moments = tuple(moment.cpu() for moment in optimizer.moments)
             values = optimizer.values.cpu().clone()
             self.progress = Progress(values, moments, optimizer.n_steps.cpu())
-            optimizer.values.copy_(self._average)
+            optimizer.values.copy_(self._averaged)
             self._look()
-        del self._average
+        self._values = self._averaged = None
+        super()._end(batches, start_losses)
 
     def _set_learning_rate(self) -> None:
         n_steps = self._n_earlier + self.step_
@@ -79,5 +89,5 @@ class StreamNet(AutoencoderNet):
         n_steps = self._n_earlier + self.step_
         # At first the average forgets faster, so that the start does not linger.
         decay = min(self.decay, (n_steps + 1) / (n_steps + 10))
-        self._average.lerp_(self.optimizer_.values, 1 - decay)
+        self._averaged.lerp_(self.optimizer_.values, 1 - decay)
         return loss

@@ -163,7 +163,7 @@ def hold_out(
 def _best(items: list, error: Callable) -> tuple[int, object]:
     """The item of least error and its place; the error of a single one is not asked."""
     errors = [error(item) for item in items] if len(items) > 1 else [0.0]
-    place = int(np.argmin(errors))
+    place = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
     return place, items[place]
 
 
@@ -210,6 +210,8 @@ def significant_share(
 
     Rows may be alike within ``n_parts`` parts; then these count as the observations.
     """
+    if not judgement.means:  # a loss was not finite from the start
+        return 0.0
     best = int(np.argmin(judgement.means))
     gain = judgement.losses[0] - judgement.losses[best]
     standard_error = gain.std() / np.sqrt(len(gain))

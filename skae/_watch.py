@@ -21,6 +21,8 @@ class Validation(NamedTuple):
         return min(self.means, default=math.inf)
 
     def mean_at(self, step: int) -> float:
+        if not self.steps:  # not even the start had a finite loss
+            return math.inf
         return float(np.interp(step, self.steps, self.means))
 
 

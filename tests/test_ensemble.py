@@ -164,3 +164,28 @@ def test_members_see_their_samples_and_no_others():
     seen = torch.cat([batch.x for batch in batches], dim=1)[..., 0]
 
     np.testing.assert_array_equal(np.sort(seen.numpy()), np.sort(samples))
+
+
+def test_shared_layers_are_trained_one_after_the_other(X):
+    estimator = AutoencoderTransformer(**FAST, encoder=with_shared_layer, n_init=2)
+
+    assert np.isfinite(estimator.fit_transform(X)).all()
+
+
+def with_shared_layer(n_in, n_out):
+    layer = nn.Linear(n_in, n_in)
+    return nn.Sequential(layer, nn.SiLU(), layer, nn.Linear(n_in, n_out))
+
+
+@pytest.mark.parametrize("pattern", ["*", "encoder*"])
+def test_callbacks_freeze_and_thaw_members_but_never_the_linear_map(X, pattern):
+    from skorch.callbacks import Freezer, Unfreezer
+
+    callbacks = [Freezer(pattern), Unfreezer(pattern, at=4)]
+    estimator = AutoencoderTransformer(**FAST, n_init=2, early_stopping=False)
+    plain = estimator.fit(X).module_.encoder.weight
+
+    thawed = estimator.set_params(callbacks=callbacks).fit(X).module_.encoder
+
+    torch.testing.assert_close(thawed.weight, plain, rtol=0, atol=0)
+    assert thawed.change.abs().max() > 0

@@ -102,6 +102,16 @@ def with_layer(layer):
     return module
 
 
+def with_network(*layers):
+    module = autoencoder()
+    module.encoder.network = nn.Sequential(*layers)
+    return module
+
+
+def twice(layer):
+    return layer, layer
+
+
 class OwnSiLU(nn.SiLU):
     def forward(self, x):
         return 2 * x
@@ -117,8 +127,18 @@ class OwnSiLU(nn.SiLU):
         with_layer(nn.Dropout()),
         with_layer(nn.Linear(K, K, bias=False)),
         with_layer(OwnSiLU()),
+        with_network(nn.Linear(D, 4), nn.SiLU(), nn.Tanh(), nn.Linear(4, K)),
+        with_network(nn.Tanh(), nn.Linear(D, K)),
+        with_network(nn.Linear(D, 4), nn.GELU("tanh"), nn.Linear(4, K)),
+        with_network(
+            nn.Linear(D, D), nn.SiLU(), *twice(nn.Linear(D, D)), nn.Linear(D, K)
+        ),
+        with_network(nn.Identity()),
     ],
-    ids=["forward", "frozen", "change", "hook", "dropout", "bias", "subclass"],
+    ids=[
+        *("forward", "frozen", "change", "hook", "dropout", "bias", "subclass"),
+        *("two curves", "leading curve", "other GELU", "shared", "no layer"),
+    ],
 )
 def test_what_is_not_known_is_left_to_autograd(module):
     assert written_out(module, ReconstructionLoss("squared_error", torch.ones(D))) is None

@@ -86,3 +86,15 @@ def test_one_group_only():
     flat = FlatAdamW(mlp(2, 2).parameters(), lr=1.0)
     with pytest.raises(ValueError, match="one group"):
         flat.add_param_group({"params": []})
+
+
+def test_parameters_that_are_views_keep_their_values():
+    layer = nn.Linear(5, 3)
+    layer.weight = nn.Parameter(torch.randn(20, 20)[:3, :5])
+    before = copy.deepcopy(layer)
+    optimizer = FlatAdamW(layer.parameters(), lr=0.1)
+
+    optimizer.gather()
+
+    torch.testing.assert_close(layer.weight, before.weight)
+    torch.testing.assert_close(layer.bias, before.bias)

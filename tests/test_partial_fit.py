@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from torch import nn
 
 from skae import AutoencoderTransformer
 from skae._net import AutoencoderNet
@@ -121,3 +122,31 @@ def test_a_variant_with_a_net_of_its_own_has_no_partial_fit():
 
     assert hasattr(AutoencoderTransformer(), "partial_fit")
     assert not hasattr(Variant(), "partial_fit")
+
+
+def test_callbacks_that_freeze_or_stop_take_part(parts):
+    from skorch.callbacks import EarlyStopping, Freezer
+
+    stop = EarlyStopping(monitor="train_loss", patience=1, threshold=0.9)
+    stopped = AutoencoderTransformer(**FAST, max_iter=9, callbacks=[stop])
+    n_steps = [int(stopped.partial_fit(part).net_.progress.n_steps) for part in parts[:2]]
+    assert n_steps[0] < n_steps[1] < 9 * 16 * 2
+
+    frozen = AutoencoderTransformer(**FAST, callbacks=[Freezer("encoder*")])
+    first = frozen.partial_fit(parts[0]).module_.encoder.change.detach().clone()
+    frozen.partial_fit(parts[1])
+    np.testing.assert_array_equal(frozen.module_.encoder.change.detach(), first)
+
+
+def test_what_a_builder_froze_stays_frozen(parts):
+    ae = AutoencoderTransformer(2, encoder=with_frozen_layer, random_state=0)
+    weight = ae.partial_fit(parts[0]).module_.encoder.network[0].weight.detach().clone()
+
+    ae.partial_fit(parts[1]).set_params(warm_start=True).fit(parts[2])
+
+    np.testing.assert_array_equal(ae.module_.encoder.network[0].weight.detach(), weight)
+
+
+def with_frozen_layer(n_in, n_out):
+    first = nn.Linear(n_in, 8).requires_grad_(False)
+    return nn.Sequential(first, nn.SiLU(), nn.Linear(8, n_out))

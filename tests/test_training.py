@@ -1,9 +1,12 @@
 """Which rows are held out, and how many steps they call for."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer
 from skae._rows import Rows
@@ -127,3 +130,40 @@ def test_noise_without_structure_is_left_to_pca():
         ae = AutoencoderTransformer(2, random_state=0).fit(X)
         assert ae.n_iter_ == 1
         assert ae.history_[ae.history_["stage"] == "refit"].empty
+
+
+@pytest.mark.parametrize("n_samples", [100, 300, 2500])
+@pytest.mark.parametrize("n_init", [1, 2])
+def test_a_value_that_overflows_leaves_pca_and_a_warning(n_samples, n_init):
+    """9.97e36 is what NetCDF files have where a value is missing."""
+    X = np.random.RandomState(0).normal(size=(n_samples, 5))
+    X[7, 2] = X[60, 2] = 9.97e36
+    ae = AutoencoderTransformer(2, n_init=n_init, max_iter=3, random_state=0)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ae.fit(X)
+
+    assert np.isfinite(ae.transform(X)).all()
+
+
+def test_callbacks_that_read_the_history_bear_a_fit_that_trains_nothing():
+    from skorch.callbacks import EarlyStopping
+
+    X = np.random.RandomState(0).normal(size=(400, 5))
+    stop = EarlyStopping(load_best=True)
+
+    ae = AutoencoderTransformer(2, callbacks=[stop], random_state=0).fit(X)
+
+    assert ae.n_iter_ == 1
+
+
+def test_warm_start_knows_the_rows_that_it_is_given_later():
+    y = np.random.RandomState(0).uniform(-3, 3, (1000, 1))
+    X = np.hstack([y, np.sin(2 * y), np.cos(2 * y)])
+    near = X[np.abs(y[:, 0]) < 1]
+    ae = AutoencoderTransformer(1, warm_start=True, early_stopping=False, random_state=0)
+
+    ae.fit(near).fit(X)
+
+    assert -ae.score(X) < 0.1 * X.var(axis=0).mean()
