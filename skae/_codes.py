@@ -23,13 +23,15 @@ def settle_codes(
     net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int, order: bool
 ) -> None:
     """Tell the decoder which codes it has learned; centre and order them if asked."""
-    extremes, sums = [], [0.0, 0.0, 0.0]
-    for extreme, *parts in net.apply(_summary, rows, dtype, chunk):
-        extremes.append(extreme)
+    # Put together as they come: small tensors kept from every chunk would pin down the
+    # memory of all that was freed between them.
+    sums, known = [0.0, 0.0, 0.0], None
+    for extremes, *parts in net.apply(_summary, rows, dtype, chunk):
         sums = [total + part for total, part in zip(sums, parts, strict=True)]
+        known = extremes if known is None else _outermost(torch.cat([known, extremes]))
     decoder = net.module_.decoder
     if isinstance(decoder, LinearPath):
-        known = torch.cat(extremes).sort(dim=0).values
+        known = known.sort(dim=0).values
         n_ignored = 1 if len(rows) >= OUTLIER_ROWS else 0
         decoder.uncover()
         decoder.cover(known[n_ignored : len(known) - n_ignored].to(decoder.low))
@@ -64,14 +66,18 @@ def _to_code(module: AutoencoderModule, batch: Batch) -> Tensor:
 
 def _summary(module: AutoencoderModule, batch: Batch) -> tuple[Tensor, ...]:
     raw = module.to_code(module.standardize(batch.x), batch.condition)
-    extremes = raw
-    if len(raw) > 4:  # two of each side are enough to know the last but one of all
-        sides = (raw.topk(2, dim=0, largest=largest).values for largest in (True, False))
-        extremes = torch.cat(list(sides))
     codes = module.basis(raw).cpu().double()
     centred = (batch.x - module.inputs.mean).cpu().double()
     sums = codes.sum(dim=0), codes.T @ codes, centred.T @ codes
-    return extremes.cpu(), *sums
+    return _outermost(raw).cpu(), *sums
+
+
+def _outermost(codes: Tensor) -> Tensor:
+    """Two codes of each side, enough to know the last but one of all."""
+    if len(codes) <= 4:
+        return codes
+    sides = (codes.topk(2, dim=0, largest=largest).values for largest in (True, False))
+    return torch.cat(list(sides))
 
 
 def ordering(covariance: Tensor, with_features: Tensor) -> Tensor:
