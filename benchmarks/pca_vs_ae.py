@@ -399,7 +399,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--quick", action="store_true", help="a smoke test of seconds")
-    amount.add_argument("--full", action="store_true", help="all sets, an hour or more")
+    amount.add_argument("--full", action="store_true", help="all sets, half an hour")
     parser.add_argument("--tuned", action="store_true", help="against MLPRegressor")
     parser.add_argument("--jobs", type=int, help="worker processes (2; quick: 1)")
     parser.add_argument("--sets", help="names of datasets.FULL, with commas between")

@@ -250,7 +250,7 @@ class BaseAutoencoder(
     def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
         arguments = self.net_, rows, _torch_dtype(rows.x.dtype), self._chunk()
         if goes_on:
-            _codes.widen_boxes(*arguments)
+            _codes.widen_box(*arguments)
         else:
             _codes.settle_codes(*arguments, order=self._orders_codes)
         for path in paths(self.module_):

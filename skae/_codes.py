@@ -44,20 +44,15 @@ def settle_codes(
         basis.turn(mean.to(basis.shift), rotation.to(basis.rotation))
 
 
-def widen_boxes(net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int) -> None:
-    """Tell encoder and decoder that they have learned these rows, too.
+def widen_box(net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int) -> None:
+    """Tell the decoder that it has learned these rows, too.
 
     The basis stays as it is, so that codes mean the same after every part.
     """
-    for side, inputs in (("encoder", _standardize), ("decoder", _to_code)):
-        path = getattr(net.module_, side)
-        if isinstance(path, LinearPath):
-            for values in net.apply(inputs, rows, dtype, chunk):
-                path.cover(values.to(path.low))
-
-
-def _standardize(module: AutoencoderModule, batch: Batch) -> Tensor:
-    return module.standardize(batch.x)
+    decoder = net.module_.decoder
+    if isinstance(decoder, LinearPath):
+        for codes in net.apply(_to_code, rows, dtype, chunk):
+            decoder.cover(codes.to(decoder.low))
 
 
 def _to_code(module: AutoencoderModule, batch: Batch) -> Tensor:

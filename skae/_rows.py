@@ -171,6 +171,7 @@ class MemberBatches(ShuffledBatches):
 
     def __init__(self, rows, prepare, batch_size, generators, cache, samples=None):
         super().__init__(rows, prepare, batch_size, generators[0], cache)
+        self.rows = rows  # in the order that samples count in
         self.generators = generators
         self.samples = None if samples is None else torch.as_tensor(samples)
         if samples is not None:

@@ -148,22 +148,23 @@ def test_what_cannot_be_stacked_is_trained_one_after_the_other(fitted):
     assert not can_stack(module)
 
 
-def test_members_see_their_samples_and_no_others():
+@pytest.mark.parametrize("cache", [True, False])
+def test_members_see_their_samples_and_no_others(cache):
     x = np.arange(20.0)[:, None]
     samples = np.array([[0, 1, 2, 3, 4], [9, 8, 7, 6, 5]])
     generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
 
     batches = MemberBatches(
-        Rows(x),
+        Rows(x).subset(np.arange(20)[::-1]),
         lambda batch: Batch(batch.x, batch.x, None),
         batch_size=2,
         generators=generators,
-        cache=True,
+        cache=cache,
         samples=samples,
     )
     seen = torch.cat([batch.x for batch in batches], dim=1)[..., 0]
 
-    np.testing.assert_array_equal(np.sort(seen.numpy()), np.sort(samples))
+    np.testing.assert_array_equal(np.sort(seen.numpy()), np.sort(19 - samples))
 
 
 def test_shared_layers_are_trained_one_after_the_other(X):
