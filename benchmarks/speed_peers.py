@@ -10,7 +10,8 @@ skorch
 PyOD
     ``AutoEncoder(hidden_neuron_list=[64, 8])`` without batch norm, dropout and scaling.
     It has no SiLU, and puts its activation behind the code, too: here a ReLU, which
-    costs less. Its ``fit`` ends with scores of the training rows.
+    costs less; "skae, ReLU" is the equal net. Its ``fit`` ends with scores of the
+    training rows.
 pythae
     ``AE`` with encoder and decoder of the same layers, trained by ``BaseTrainer`` without
     its progress bar and log. It keeps the best model and writes it to a folder.
@@ -78,6 +79,7 @@ def equal_fits() -> dict[str, Callable]:
         {
             "skae": fit_skae,
             'skae, init="pca"': partial(fit_skae, init="pca"),
+            "skae, ReLU": partial(fit_skae, activation="relu"),
             "bare loop": fit_bare_loop,
             "skorch": fit_skorch,
             "skorch, fused AdamW": partial(fit_skorch, optimizer__fused=True),

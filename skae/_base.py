@@ -139,8 +139,9 @@ class BaseAutoencoder(
         Units and the linear path come from the first part and stay, so it should be
         typical of all: shuffle rows that are sorted. After ``fit`` it goes on from the
         fitted weights. Early stopping and ``n_init`` do not apply, as there are no rows
-        to judge by. The learning rate stays constant, at 0.4 ``learning_rate``, and the
-        weights in use are a running average of those in training.
+        to judge by. The learning rate is 0.7 ``learning_rate`` for 500 steps and falls
+        from then on as one over the square root of the steps; the weights in use are a
+        running average of those in training.
 
         Parameters
         ----------

@@ -7,6 +7,7 @@ ordered. A variant overrides ``forward``, ``to_code`` or ``from_code``; the seco
 follows.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -162,7 +163,7 @@ class LinearPath(nn.Module):
                 self.cover(x)
             return linear + self._correction(x)
         inside, trust = self._inside(x)
-        return linear + self._correction(inside) * trust
+        return torch.addcmul(linear, self._correction(inside), trust)
 
     def _correction(self, x: Tensor) -> Tensor:
         curved = self.network(x)
@@ -174,6 +175,7 @@ class LinearPath(nn.Module):
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
         # A box without width takes the standard deviation, 1.
         width = torch.where(half > 0, half, torch.ones_like(half))
+        width /= math.sqrt(self.fading)
         return middle - self.margin * half, middle + self.margin * half, width
 
     def _inside(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,8 +185,8 @@ class LinearPath(nn.Module):
         else:
             least, most, width = self.least, self.most, self.width
         inside = x.clamp(least, most)
-        excess = ((x - inside) / width).square().sum(dim=-1, keepdim=True)
-        return inside, excess.mul_(self.fading).add_(1.0).reciprocal_()
+        excess = (x - inside).div_(width).square_().sum(dim=-1, keepdim=True)
+        return inside, excess.add_(1.0).reciprocal_()
 
 
 def has_shared(module: nn.Module) -> bool:
@@ -305,4 +307,4 @@ class AutoencoderModule(nn.Module):
 
     @property
     def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
+        return self.inputs.coarse.dtype  # as the weights', and at hand

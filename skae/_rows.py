@@ -85,8 +85,11 @@ def _take(values, rows: np.ndarray | slice) -> Tensor:
             return torch.from_numpy(values[rows].toarray())
         dense = values[rows.ravel()].toarray()
         return torch.from_numpy(dense.reshape(*rows.shape, -1))
+    part = values[rows]
     # A slice may be read-only or run backwards, which torch does not take.
-    return torch.from_numpy(np.require(values[rows], requirements=("C", "W")))
+    if not (part.flags.c_contiguous and part.flags.writeable):
+        part = np.require(part, requirements=("C", "W"))
+    return torch.from_numpy(part)
 
 
 class ShuffledBatches:

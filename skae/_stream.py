@@ -1,11 +1,13 @@
 """Trains on one chunk of rows after the other.
 
 There is no end in sight for a schedule to aim at, and no rows to judge by, so the rate
-stays constant and the weights that are used are a running average of those that are
-trained: Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", SIAM
-Journal on Control and Optimization 30(4), 1992.
+falls slowly, as one over the square root of the steps, and the weights that are used are
+a running average of those that are trained: Polyak & Juditsky, "Acceleration of
+stochastic approximation by averaging", SIAM Journal on Control and Optimization 30(4),
+1992.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +40,8 @@ class StreamNet(AutoencoderNet):
         Parameters of :class:`AutoencoderNet`.
     """
 
-    rate = 0.4  # of the learning rate, which is the height of fit's schedule
-    warm_up_steps = 100
+    rate = 0.7  # of the learning rate, which is the height of fit's schedule
+    warm_up_steps, level_steps = 100, 500
     decay = 0.999
 
     def __init__(self, module, criterion, *, progress=None, **kwargs):
@@ -78,8 +80,10 @@ class StreamNet(AutoencoderNet):
         super()._end(batches, start_losses)
 
     def _set_learning_rate(self) -> None:
-        n_steps = self._n_earlier + self.step_
-        rate = self.lr * self.rate * min(1.0, (n_steps + 1) / self.warm_up_steps)
+        n_steps = self._n_earlier + self.step_ + 1
+        rise = min(1.0, n_steps / self.warm_up_steps)
+        fall = min(1.0, math.sqrt(self.level_steps / n_steps))
+        rate = self.lr * self.rate * rise * fall
         for group in self.optimizer_.param_groups:
             group["lr"] = rate
 
