@@ -185,7 +185,7 @@ class LinearPath(nn.Module):
         else:
             least, most, width = self.least, self.most, self.width
         inside = x.clamp(least, most)
-        excess = (x - inside).div_(width).square_().sum(dim=-1, keepdim=True)
+        excess = (x - inside).div_(width).square().sum(dim=-1, keepdim=True)
         return inside, excess.add_(1.0).reciprocal_()
 
 

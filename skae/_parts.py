@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skae._modules import CodeBasis, LinearPath, Probability, Standardizer, silence
 from skae._statistics import Statistics
@@ -15,43 +16,91 @@ from skae.networks import mlp
 WIDE = 50
 
 
+class Start(NamedTuple):
+    """The linear maps, in standardised units, that training begins at with ``"pca"``."""
+
+    into: Tensor  # (n_in, n_out) of the encoder, float64
+    into_bias: Tensor | None
+    back: Tensor  # (n_in, n_out) of the decoder, float64
+    back_bias: Tensor | None
+    box: Tensor  # (2, n_in) of the encoder: least and largest training inputs
+    codes_box: Tensor | None = None  # the decoder's; None finds it in training
+
+
 def make_parts(estimator, statistics: Statistics) -> dict:
     """Return the arguments of :class:`skae._modules.AutoencoderModule`."""
+    bernoulli = getattr(estimator, "loss", None) == "bernoulli"
+    inputs, outputs = make_units(statistics, bernoulli)
+    unit = torch.as_tensor(_code_unit(statistics, estimator.init))
+    components = torch.as_tensor(statistics.components)
+    back, bias = (components * unit).T, None
+    if bernoulli:
+        back, bias = to_logits(back, inputs.mean)
+    else:
+        back = back / inputs.divisor
+    if statistics.is_paired:  # principal components say nothing of other targets
+        back = torch.zeros(len(unit), statistics.n_outputs, dtype=torch.float64)
+        bias = None
+    start = Start(
+        into=inputs.spread[:, None] * components / unit,
+        into_bias=None,
+        back=back,
+        back_bias=bias,
+        box=inputs(torch.as_tensor(statistics.box)),
+    )
+    sides = make_sides(estimator, statistics.n_features, start)
+    return {**sides, "inputs": inputs, "outputs": outputs, "basis": CodeBasis(unit)}
+
+
+def make_units(statistics: Statistics, bernoulli: bool) -> tuple[Standardizer, nn.Module]:
+    """Return the units of the rows, and those of the targets."""
     mean = torch.as_tensor(statistics.mean)
     inputs = Standardizer(mean, torch.as_tensor(statistics.spread))
-    unit = torch.as_tensor(_code_unit(statistics, estimator.init))
-    bernoulli = getattr(estimator, "loss", None) == "bernoulli"
-    outputs: nn.Module = Probability() if bernoulli else inputs
-    if statistics.is_paired and not bernoulli:
-        target_mean = torch.as_tensor(statistics.target_mean)
-        outputs = Standardizer(target_mean, torch.as_tensor(statistics.target_spread))
-    n_features, n_components = statistics.n_features, statistics.n_components
-    encoder = make_network(estimator, "encoder", n_features, n_components)
-    decoder = make_network(estimator, "decoder", n_components, statistics.n_outputs)
-    if estimator.init == "pca":
-        components = torch.as_tensor(statistics.components)
-        into = inputs.spread[:, None] * components / unit
-        back, bias = (components * unit).T, None
-        if bernoulli:  # through the slope of the logit at the mean
-            mean = mean.clamp(0.01, 0.99)
-            back, bias = back / (mean * (1 - mean)), mean.logit()
-        else:
-            back = back / inputs.divisor
-        if statistics.is_paired:  # principal components say nothing of other targets
-            back, bias = torch.zeros(n_components, statistics.n_outputs).double(), None
-        box = inputs(torch.as_tensor(statistics.box))
-        encoder = LinearPath(encoder, into, box=box, gain=estimator.encoder is not None)
-        decoder = LinearPath(decoder, back, bias, gain=estimator.decoder is not None)
-    return {
-        "encoder": encoder,
-        "decoder": decoder,
-        "inputs": inputs,
-        "outputs": outputs,
-        "basis": CodeBasis(unit),
+    if bernoulli:
+        return inputs, Probability()
+    if not statistics.is_paired:
+        return inputs, inputs
+    mean = torch.as_tensor(statistics.target_mean)
+    return inputs, Standardizer(mean, torch.as_tensor(statistics.target_spread))
+
+
+def to_logits(back: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn a linear map to [0, 1] into one to logits, by their slope at the mean."""
+    mean = mean.clamp(0.01, 0.99)
+    return back / (mean * (1 - mean)), mean.logit()
+
+
+def make_sides(estimator, n_features: int, start: Start) -> dict[str, nn.Module]:
+    """Build encoder and decoder, with their linear paths if the estimator wants them.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+        Whose parameters say how.
+
+    n_features : int
+        Which the width of the default networks depends on.
+
+    start : Start
+        The linear maps, whose shapes are those of the networks.
+    """
+    maps = {
+        "encoder": (start.into, start.into_bias, start.box),
+        "decoder": (start.back, start.back_bias, start.codes_box),
     }
+    sides = {}
+    for side, (weight, bias, box) in maps.items():
+        network = make_network(estimator, side, *weight.shape, n_features)
+        if estimator.init == "pca":
+            gain = getattr(estimator, side) is not None
+            network = LinearPath(network, weight, bias, box=box, gain=gain)
+        sides[side] = network
+    return sides
 
 
-def make_network(estimator, side: str, n_in: int, n_out: int) -> nn.Module:
+def make_network(
+    estimator, side: str, n_in: int, n_out: int, n_features: int
+) -> nn.Module:
     """Build one side, by the user's builder if there is one.
 
     Parameters
@@ -64,13 +113,16 @@ def make_network(estimator, side: str, n_in: int, n_out: int) -> nn.Module:
 
     n_in, n_out : int
         Widths that the network must have.
+
+    n_features : int
+        Which the width of the default networks depends on.
     """
     builder = getattr(estimator, side)
     if builder is not None:
         network = builder(n_in, n_out)
         _check_network(network, side, n_in, n_out)
         return network
-    widths = resolve_widths(estimator.hidden_layer_sizes, max(n_in, n_out))
+    widths = resolve_widths(estimator.hidden_layer_sizes, n_features)
     if side == "decoder":
         widths = widths[::-1]
     network = mlp(n_in, n_out, hidden_layer_sizes=widths, activation=estimator.activation)
@@ -126,6 +178,7 @@ def describe_module(estimator, n_features: int) -> dict:
     Builders compare by name only: the same function is another object after unpickling.
     """
     names = ["n_components", "hidden_layer_sizes", "activation", "init", "loss"]
+    names += ["likelihood", "noise"]
     made = {n: getattr(estimator, n) for n in names if hasattr(estimator, n)}
     widths = made["hidden_layer_sizes"]
     made["hidden_layer_sizes"] = list(resolve_widths(widths, n_features))
