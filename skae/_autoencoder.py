@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._base import AT_LEAST_ONE, BaseAutoencoder
+from skae._base import AT_LEAST_ONE, BaseAutoencoder, check_probabilities
 from skae._docs import documented
 from skae._sklearn import StrOptions
 from skae._statistics import Statistics
@@ -143,12 +143,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)
-        if self.loss == "bernoulli" and (X.min() < 0 or X.max() > 1):
-            hint = " Divide X by 255 if these are grey values." if X.max() > 2 else ""
-            raise ValueError(
-                "loss='bernoulli' needs values in [0, 1], and X has values from "
-                f"{X.min():.6g} to {X.max():.6g}.{hint}"
-            )
+        if self.loss == "bernoulli":
+            check_probabilities(X, "loss='bernoulli'")
         if self.n_components >= X.shape[1]:
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="

@@ -31,7 +31,7 @@ from skae._progress import progress_bar
 from skae._rows import CHUNK, Rows
 from skae._runtime import resolve_device, suitable_threads
 from skae._sklearn import Interval, StrOptions, fit_context
-from skae._statistics import Statistics
+from skae._statistics import Statistics, describe
 from skae.networks import ACTIVATIONS
 
 FLOATS = (np.float64, np.float32)
@@ -73,6 +73,10 @@ class BaseAutoencoder(
 
     # How many differently initialised networks fit chooses from.
     _n_starts = 1
+    # What fit sets besides names that end with an underscore.
+    _private_state: tuple[str, ...] = ("_n_features_out",)
+    # Whether there is a partial_fit.
+    _learns_in_parts = True
 
     # What a variant defines.
 
@@ -87,6 +91,10 @@ class BaseAutoencoder(
     def _make_rows(self, X: np.ndarray, y) -> Rows:
         """Return X and what else the class trains on. y is ignored unless asked for."""
         return Rows(X)
+
+    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+        """Return what the module starts from; ``trained`` are the rows it will see."""
+        return describe(rows, self.n_components, trained)
 
     # Fitting.
 
@@ -131,7 +139,9 @@ class BaseAutoencoder(
         )
         return self
 
-    @available_if(lambda self: self._net_class is AutoencoderNet)
+    @available_if(
+        lambda self: self._learns_in_parts and self._net_class is AutoencoderNet
+    )
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
         """Learn from one part of the data, and keep what earlier parts taught.
@@ -249,7 +259,7 @@ class BaseAutoencoder(
             self._settle_codes(fitting.rows, goes_on)
 
     def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
-        arguments = self.net_, rows, _torch_dtype(rows.x.dtype), self._chunk()
+        arguments = self.net_, rows, torch_dtype(rows.x.dtype), self._chunk()
         if goes_on:
             _codes.widen_box(*arguments)
         else:
@@ -276,7 +286,10 @@ class BaseAutoencoder(
             "lr": "learning_rate",
             "dur": "seconds",
         }
-        frame = pd.DataFrame(list(self.net_.history), columns=list(columns))
+        rows = list(self.net_.history)
+        terms = [n for n in (rows[0] if rows else []) if n.startswith("train_")]
+        terms = [n for n in terms if n != "train_loss" and not n.endswith("_best")]
+        frame = pd.DataFrame(rows, columns=[*columns, *terms])
         # A refit has no rows held out; what skorch's callbacks read there is a replay.
         frame["valid_loss"] = frame["valid_loss"].where(frame["stage"] != "refit")
         return frame.rename(columns=columns)
@@ -314,13 +327,7 @@ class BaseAutoencoder(
             Rows in the units of the training data, in the dtype of the codes.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=FLOATS, input_name="X")
-        if X.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but {type(self).__name__} decodes codes of "
-                f"n_components={self._n_features_out}. Pass what transform returned."
-            )
-        return self._map(_codes.decode, Rows(X))
+        return self._map(_codes.decode, Rows(self._validate_codes(X)))
 
     def reconstruct(self, X):
         """Encode and decode: ``inverse_transform(transform(X))`` in one pass.
@@ -379,11 +386,20 @@ class BaseAutoencoder(
     def _validate(self, X):
         return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", reset=False)
 
+    def _validate_codes(self, X):
+        X = check_array(X, dtype=FLOATS, input_name="X")
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but {type(self).__name__} decodes codes of "
+                f"n_components={self._n_features_out}. Pass what transform returned."
+            )
+        return X
+
     def _map(self, function: Callable, rows: Rows, dtype=None) -> np.ndarray:
         """Apply a function of module and batch; what comes out has the rows' dtype."""
         chunk = self._chunk()
         with suitable_threads(self.net_.n_weights, min(chunk, len(rows))):
-            precision = _torch_dtype(rows.x.dtype)
+            precision = torch_dtype(rows.x.dtype)
             result = self.net_.map_batches(function, rows, precision, chunk)
         return result.astype(dtype or rows.x.dtype, copy=False)
 
@@ -401,7 +417,18 @@ class BaseAutoencoder(
         return tags
 
 
-def _torch_dtype(dtype: np.dtype) -> torch.dtype:
+def check_probabilities(X, parameter: str) -> None:
+    """Raise if a parameter asks for values in [0, 1] and X has others."""
+    low, high = X.min(), X.max()
+    if low < 0 or high > 1:
+        hint = " Divide X by 255 if these are grey values." if high > 2 else ""
+        raise ValueError(
+            f"{parameter} needs values in [0, 1], and X has values from {low:.6g} to "
+            f"{high:.6g}.{hint}"
+        )
+
+
+def torch_dtype(dtype: np.dtype) -> torch.dtype:
     return torch.float64 if dtype == np.float64 else torch.float32
 
 
@@ -414,7 +441,7 @@ def _all_or_nothing(estimator):
             name: value
             for name, value in vars(estimator).items()
             if (name.endswith("_") and not name.startswith("_"))
-            or name == "_n_features_out"
+            or name in estimator._private_state
         }
 
     before = fitted()

@@ -19,7 +19,7 @@ from skae._runtime import (
     resolve_device,
     suitable_threads,
 )
-from skae._statistics import Statistics, describe
+from skae._statistics import Statistics
 from skae._stream import StreamNet
 from skae._training import Run, count_valid, train, train_sizes
 
@@ -160,7 +160,7 @@ class Fitting:
         if self.earlier is not None:
             modules = [self._copy_earlier(run.train) for _ in seeds]
             return modules, copy.deepcopy(self.earlier.criterion_)
-        statistics = describe(run.described, estimator.n_components, run.train)
+        statistics = estimator._describe(run.described, run.train)
         # Built on the CPU, whatever the caller's default device; the net moves it.
         with borrowed_generator(seeds[0], self.device), torch.device("cpu"):
             criterion = estimator._make_criterion(statistics)
@@ -170,9 +170,8 @@ class Fitting:
         module = copy.deepcopy(self.earlier.module_)
         module.thaw()  # an earlier fit's callbacks may have frozen parts
         if isinstance(module.encoder, LinearPath):  # it is going to know these rows
-            for batch in rows.chunks():
-                x = module.standardize(self.earlier.to_device(batch.x))
-                module.encoder.cover(x)
+            for batch in map(self.earlier.prepare, rows.chunks()):
+                module.encoder.cover(module.encoder_input(batch.x, batch.condition))
         return module
 
     def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:

@@ -274,10 +274,14 @@ class AutoencoderModule(nn.Module):
         return AutoencoderOutput(self.from_code(code, condition), code)
 
     def to_code(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.encoder(x)
+        return self.encoder(self.encoder_input(x, condition))
 
     def from_code(self, code: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.decoder(code)
+
+    def encoder_input(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What the encoder is called with."""
+        return x
 
     def thaw(self) -> None:
         """Let everything be trained, but what its builder froze."""
@@ -288,6 +292,14 @@ class AutoencoderModule(nn.Module):
 
     def after_step(self) -> None:
         """Called after each optimiser step, for state that gradients do not move."""
+
+    @torch.no_grad()
+    def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> float:
+        """How many times larger than expected the squared errors on held-out rows are."""
+        return 1.0  # nothing is expected
+
+    def allow_for(self, misfit: float) -> None:
+        """Expect errors of the size that rows held out had."""
 
     # What users meet: the units of X, the dtype of the caller.
 

@@ -65,6 +65,7 @@ class AutoencoderNet(skorch.NeuralNet):
     """
 
     n_members = 1
+    misfit_ = 1.0  # what the module says of the rows held out
     warm_up = 0.05  # share of the steps
     last_rate = 0.01  # of the learning rate, at the end of the cosine
 
@@ -151,6 +152,7 @@ class AutoencoderNet(skorch.NeuralNet):
             for member in range(self.n_members)
         ]
         self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
+        self._tells = hasattr(self.criterion_, "done")  # it changes in the course
         self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
         batches = self.get_iterator(train, training=True)
         self._look()
@@ -182,13 +184,18 @@ class AutoencoderNet(skorch.NeuralNet):
         self._gradient = written_out(self.module_, self.criterion_)
         # A running sum: a tensor kept from each step would pin down freed memory.
         total, first = torch.zeros((), device=self.device), self.step_
+        terms: dict[str, Tensor] = {}
         for batch in iterator:
             if self._scheduled:
                 self._set_learning_rate()
+            if self._tells:
+                self.criterion_.done = self._done()
             if self._hooked:
                 self.notify("on_batch_begin", batch=batch, training=True)
             loss = step_fn(batch)
             total += loss.mean()
+            for name, value in getattr(self.criterion_, "terms", {}).items():
+                terms[name] = terms.get(name, 0.0) + value
             self.step_ += 1
             if self._hooked:
                 self.notify("on_batch_end", batch=batch, training=True, loss=loss)
@@ -196,7 +203,10 @@ class AutoencoderNet(skorch.NeuralNet):
                 self._look(loss)
             if self._finished():
                 break
-        self._record(float(total) / (self.step_ - first))
+        n_steps = self.step_ - first
+        for name, value in terms.items():
+            self.history.record(f"train_{name}", float(value) / n_steps)
+        self._record(float(total) / n_steps)
 
     def train_step(self, batch: Batch, **fit_params) -> Tensor:
         if not self.module_.training:  # a look at the rows held out switched it off
@@ -227,6 +237,10 @@ class AutoencoderNet(skorch.NeuralNet):
         if batch.condition is None:
             return self.module_(batch.x)
         return self.module_(batch.x, batch.condition)
+
+    def _done(self) -> float:
+        """How much of the training is done; criteria may change with it."""
+        return self.step_ / self.n_steps
 
     def _set_learning_rate(self) -> None:
         """Warm up, then fall along a cosine; a skorch ``LRScheduler`` replaces this."""
@@ -299,6 +313,9 @@ class AutoencoderNet(skorch.NeuralNet):
                 if loss > before:
                     watch.restart()
         self._conclude(self._best_watch())
+        if self._valid is not None:
+            self._set_training(False)
+            self.misfit_ = self.module_.misfit(*self._valid)
 
     def _conclude(self, watch: Watch) -> None:
         """Say what became of the run."""

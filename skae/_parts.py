@@ -54,10 +54,14 @@ def make_parts(estimator, statistics: Statistics) -> dict:
 
 def make_units(statistics: Statistics, bernoulli: bool) -> tuple[Standardizer, nn.Module]:
     """Return the units of the rows, and those of the targets."""
-    mean = torch.as_tensor(statistics.mean)
-    inputs = Standardizer(mean, torch.as_tensor(statistics.spread))
+    mean, spread = torch.as_tensor(statistics.mean), torch.as_tensor(statistics.spread)
     if bernoulli:
-        return inputs, Probability()
+        # Values in [0, 1] have a unit in common. By its own deviation, a feature that is
+        # nearly always 0 would shout when it is not.
+        varies = spread > 0
+        common = spread.square().sum().div(varies.sum().clamp(min=1)).sqrt()
+        return Standardizer(mean, torch.where(varies, common, spread)), Probability()
+    inputs = Standardizer(mean, spread)
     if not statistics.is_paired:
         return inputs, inputs
     mean = torch.as_tensor(statistics.target_mean)

@@ -18,6 +18,7 @@ from skae._rows import Rows
 
 COLUMNS = 4096  # at once, where data are wide
 DENSE_VALUES = 2**27  # of sparse rows, that may be made dense at once
+RESIDUALS = 10_000  # rows whose residuals given a condition are taken
 DIRECT = 3000  # rows or columns up to which an eigenvalue problem is solved directly
 
 
@@ -108,6 +109,62 @@ def describe(rows: Rows, n_components: int, trained: Rows | None = None) -> Stat
         n_conditions=0 if rows.condition is None else rows.condition.shape[1],
         target_mean=target.mean,
         target_spread=target.spread,
+    )
+
+
+@dataclass(frozen=True)
+class ConditionalStatistics(Statistics):
+    """Statistics of rows that come with a condition.
+
+    Components and deviations are those of what the condition leaves of the rows.
+
+    Attributes
+    ----------
+    offsets : ndarray of shape (n_conditions, n_features)
+        Change of the mean row per unit of each condition, in the units of X.
+
+    residual_spread : ndarray of shape (n_features,)
+        Standard deviation of each feature about the mean that its condition gives it.
+
+    condition_box : ndarray of shape (2, n_conditions)
+        Least and largest value of each condition.
+    """
+
+    offsets: np.ndarray
+    residual_spread: np.ndarray
+    condition_box: np.ndarray
+
+
+def describe_given(
+    rows: Rows, n_components: int, trained: Rows | None = None
+) -> ConditionalStatistics:
+    """Take the statistics of rows with a condition, by regression on it.
+
+    Components come from 10,000 rows at most, fewer where they are wide.
+    """
+    whole = describe(rows, n_components, trained)
+    squares, products = 0.0, 0.0
+    for batch in rows.chunks():
+        condition = batch.condition.double().numpy()
+        squares = squares + condition.T @ condition
+        products = products + condition.T @ (batch.x.double().numpy() - whole.mean)
+    # A condition that never occurs has no offset.
+    slight = 1e-9 * len(rows) * np.eye(whole.n_conditions)
+    offsets = np.linalg.solve(squares + slight, products)
+    n_some = min(len(rows), RESIDUALS, max(1, DENSE_VALUES // rows.n_features))
+    places = np.linspace(0, len(rows) - 1, n_some).astype(int)
+    some = rows.subset(places)[:]
+    condition = some.condition.double().numpy()
+    residuals = some.x.double().numpy() - whole.mean - condition @ offsets
+    left = describe(Rows(residuals), n_components)
+    boxes = [torch.stack(batch.condition.aminmax(dim=0)) for batch in rows.chunks()]
+    low, high = torch.cat(boxes).double().aminmax(dim=0)
+    return ConditionalStatistics(
+        **{**vars(whole), "components": left.components, "deviations": left.deviations},
+        offsets=offsets,
+        # As much as in the whole, where the whole is constant.
+        residual_spread=np.minimum(left.spread, whole.spread),
+        condition_box=np.stack([low, high]),
     )
 
 

@@ -144,7 +144,10 @@ def train(
     share = significant_share(
         judged.validation_, judged.n_steps, HOLD_OUT_ERRORS, N_HELD_OUT
     )
-    return _refit(rows, share, judged.validation_, starts[place], execute)
+    net = _refit(rows, share, judged.validation_, starts[place], execute)
+    if share > 0:
+        net.module_.allow_for(judged.misfit_)
+    return net
 
 
 def hold_out(
@@ -175,15 +178,19 @@ def _refit(rows: Rows, share: float, judgement: Validation, start: int, execute)
 def _train_by_folds(
     rows: Rows, order: np.ndarray, execute: Callable, starts: Sequence[int]
 ) -> AutoencoderNet:
-    judgements = []
+    judgements, misfits = [], []
     for number, (kept, held_out) in enumerate(_folds(order), start=1):
         train, valid = rows.subset(kept), rows.subset(held_out)
         nets = execute(Run(f"fold {number}", train, valid, train, starts=starts))
         judgements.append([net.validation_ for net in nets])
+        misfits.append([net.misfit_ for net in nets])
     pooled = [pool(folds) for folds in zip(*judgements, strict=True)]
     place, judgement = _best(pooled, lambda judgement: judgement.best)
     share = significant_share(judgement, nets[place].n_steps, FOLDS_ERRORS)
-    return _refit(rows, share, judgement, starts[place], execute)
+    net = _refit(rows, share, judgement, starts[place], execute)
+    if share > 0:
+        net.module_.allow_for(float(np.mean(misfits, axis=0)[place]))
+    return net
 
 
 def _folds(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -28,15 +28,21 @@ class FakeNet:
 
     n_steps = 10
     kept_step_ = 5
+    misfit_ = 1.5
 
     def __init__(self, start):
         self.start = start
+        self.module_ = self
+        self.allowed = 1.0
         before = np.linspace(2.0, 2.2, 10)
         losses = [before, before - 1.0 - 0.1 * start]
         self.validation_ = Validation([0, 5], losses, [x.mean() for x in losses])
 
     def mean_loss(self, rows):
         return 1.0 - 0.1 * self.start
+
+    def allow_for(self, misfit):
+        self.allowed = misfit
 
 
 @settings(max_examples=60, deadline=None)
