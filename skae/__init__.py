@@ -1,6 +1,7 @@
 """Autoencoders as scikit-learn estimators."""
 
 from skae._autoencoder import AutoencoderTransformer
+from skae._vae import VAETransformer
 
-__all__ = ["AutoencoderTransformer"]
+__all__ = ["AutoencoderTransformer", "VAETransformer"]
 __version__ = "0.1.0"

@@ -98,10 +98,67 @@ feature_names_in_ : ndarray of shape (`n_features_in_`,)
 """
 
 
+VARIATIONAL = """\
+beta : float, default=1.0
+    Weight of the divergence from the prior. 1 is the true bound; above it (beta-VAE)
+    codes say less and their components part, below it samples get worse. The noise is
+    learned apart from it.
+
+kl_warm_up : float, default=0.1
+    Share of the training over which that weight grows from 0. A long one (0.4) keeps
+    more components in use with ``init="random"``.
+
+free_bits : float, default=0.0
+    Nats that a component's mean divergence may have at no cost, which keeps components
+    from being switched off early.
+
+likelihood : {"gaussian", "bernoulli"}, default="gaussian"
+    What a feature is about its reconstruction: normal, in any units, or 0 or 1 with that
+    probability, for X in [0, 1].
+
+noise : {"feature", "shared"} or float, default="feature"
+    Standard deviation of a gaussian likelihood. It is learned for each feature, or as
+    one share of every feature's own standard deviation; it starts at what PCA leaves,
+    and stays above 0.001 standard deviations. A float is a fixed one in the units of X:
+    ``noise=0.5**0.5`` with ``beta=1`` is the sum of squares plus the divergence that
+    articles print.
+
+prior : "normal" or density estimator, default="normal"
+    What codes are drawn from, and scored by. An estimator with ``fit``, ``sample`` and
+    ``score_samples`` is fitted after training, to codes of at most 5,000 rows, or of
+    50,000 if it is a :class:`sklearn.mixture.GaussianMixture`, which often makes samples
+    and scores better.
+
+n_importance_samples : int, default=64
+    Draws behind :meth:`score_samples`. More come closer to the exact value, from below.
+"""
+
+VARIATIONAL_ATTRIBUTES = """\
+kl_per_component_ : ndarray of shape (n_components,)
+    Mean divergence of each component from the prior on the training data, in nats,
+    largest first: how much it says.
+
+active_units_ : int
+    Number of components whose posterior mean has a variance over 0.01.
+
+noise_variance_ : ndarray of shape (n_features,)
+    Variance of each feature about its reconstruction, in the units of X. Only with
+    ``likelihood="gaussian"``.
+
+prior_ : object or None
+    The fitted density of codes; None with ``prior="normal"``.
+"""
+
+
 def documented(cls):
-    """Fill ``{parameters}`` and ``{attributes}`` in the docstring of a class."""
-    parameters = indent(PARAMETERS, "    ").strip()
-    attributes = indent(ATTRIBUTES, "    ").strip()
-    cls.__doc__ = cls.__doc__.replace("{parameters}", parameters)
-    cls.__doc__ = cls.__doc__.replace("{attributes}", attributes)
+    """Fill the names in braces in the docstring of a class."""
+    texts = {
+        "parameters": PARAMETERS,
+        "attributes": ATTRIBUTES,
+        "variational": VARIATIONAL,
+        "variational_attributes": VARIATIONAL_ATTRIBUTES,
+    }
+    for name, text in texts.items():
+        shifted = indent(text, "    ").strip()
+        cls.__doc__ = cls.__doc__.replace("{" + name + "}", shifted)
     return cls

@@ -42,7 +42,7 @@ def test_docstrings_name_every_parameter_and_fitted_attribute(estimator_class, X
     text = inspect.getdoc(estimator_class)
     parameters, attributes = re.split(r"^Attributes\n-+$", text, flags=re.M)
     entry = re.compile(r"^(\w+) : ", re.M)
-    fitted = estimator_class(2, max_iter=1).fit(X)
+    fitted = estimator_class(2, max_iter=1).fit(X, X[:, 0] > 0)
 
     assert set(entry.findall(parameters)) == set(defaults(estimator_class))
     for name in set(entry.findall(attributes.split("See Also")[0])):

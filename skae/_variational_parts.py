@@ -1,0 +1,145 @@
+"""Where variational training starts: at probabilistic PCA.
+
+Tipping & Bishop, "Probabilistic principal component analysis", Journal of the Royal
+Statistical Society B 61, 1999. With a noise for each feature it is a factor analysis
+whose loadings are PCA's, rotated so that the exact posterior is diagonal and the bound is
+tight.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skae._modules import CodeBasis
+from skae._parts import Start, make_sides, make_units, to_logits
+from skae._statistics import Statistics
+from skae._variational import NOISE_FLOOR, Bernoulli, Gaussian, Noise
+
+# Draws from the prior lie in here, and the decoder learns to decode them.
+PRIOR_BOX = 4.0
+
+
+def make_variational_parts(estimator, statistics: Statistics) -> dict:
+    """Return the arguments of :class:`skae._variational.VariationalModule`."""
+    bernoulli = estimator.likelihood == "bernoulli"
+    inputs, outputs = make_units(statistics, bernoulli)
+    # A condition moves the mean; without one there are no rows of offsets.
+    offsets = torch.as_tensor(
+        getattr(statistics, "offsets", np.zeros((0, statistics.n_features)))
+    )
+    if bernoulli:
+        loadings = torch.as_tensor(statistics.components * statistics.deviations)
+        maps, bias = to_logits(torch.cat([loadings.T, offsets]), inputs.mean)
+        noise = None
+        # The slope of a logit makes the likelihood normal, of this precision.
+        mean = inputs.mean.clamp(0.01, 0.99)
+        precision, per_input = mean * (1 - mean), inputs.spread
+    else:
+        loadings, deviation = principal_factors(statistics, estimator.noise)
+        maps = torch.cat([torch.as_tensor(loadings.T), offsets]) / inputs.divisor
+        noise, bias = make_noise(deviation, inputs.spread, estimator.noise), None
+        precision = per_input = torch.exp(-2 * noise().detach().double())
+    n_components = statistics.n_components
+    back, given = maps[:n_components], maps[n_components:]
+    into, back, log_variance = tight_posterior(back, precision, per_input)
+    # What is encoded is the distance from the mean that the condition gives.
+    into = torch.cat([into, -(offsets / inputs.divisor) @ into])
+    box = inputs(torch.as_tensor(statistics.box))
+    codes_box = torch.tensor([[-PRIOR_BOX], [PRIOR_BOX]]).repeat(1, n_components)
+    if len(offsets):
+        condition_box = torch.as_tensor(statistics.condition_box)
+        box = torch.cat([box, condition_box], dim=1)
+        codes_box = torch.cat([codes_box, condition_box], dim=1)
+    start = Start(
+        into=torch.cat([into, torch.zeros_like(into)], dim=1),
+        into_bias=torch.cat([torch.zeros_like(log_variance), log_variance]),
+        back=torch.cat([back, given]),
+        back_bias=bias,
+        box=box,
+        codes_box=codes_box,
+    )
+    unit = torch.ones(n_components, dtype=torch.float64)
+    return {
+        **make_sides(estimator, statistics.n_features, start),
+        "inputs": inputs,
+        "outputs": outputs,
+        "basis": CodeBasis(unit),
+        "likelihood": make_likelihood(estimator.likelihood, statistics),
+        "noise": noise,
+    }
+
+
+def make_likelihood(likelihood: str, statistics: Statistics) -> nn.Module:
+    if likelihood == "bernoulli":
+        return Bernoulli()
+    return Gaussian(torch.as_tensor(statistics.target_spread))
+
+
+def principal_factors(
+    statistics: Statistics, noise: str | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return loadings and the noise's standard deviation, in the units of X.
+
+    They are those of probabilistic PCA, but that the noise of a feature is what the
+    loadings leave of its variance.
+    """
+    spread = getattr(statistics, "residual_spread", statistics.spread)
+    variance = spread**2
+    principal = statistics.deviations**2
+    if isinstance(noise, str):
+        n_left = np.count_nonzero(variance) - len(principal)
+        left = max(variance.sum() - principal.sum(), 0.0)
+        isotropic = left / n_left if n_left > 0 else 0.0
+    else:
+        isotropic = noise**2
+    loadings = statistics.components * np.sqrt(np.maximum(principal - isotropic, 0.0))
+    if not isinstance(noise, str):
+        return loadings, np.full(len(variance), float(noise))
+    left = variance - (loadings**2).sum(axis=1)
+    return loadings, np.sqrt(np.maximum(left, NOISE_FLOOR**2 * statistics.spread**2))
+
+
+def make_noise(deviation: np.ndarray, spread: Tensor, noise: str | float) -> Noise:
+    """Return the noise in standardised units."""
+    varies = spread > 0
+    standardized = torch.where(varies, torch.as_tensor(deviation) / spread, 1.0)
+    if noise != "shared":
+        return Noise(standardized, learned=noise == "feature")
+    seen = standardized[varies] if varies.any() else standardized
+    return Noise(seen.square().mean().sqrt().reshape(1), learned=True)
+
+
+def tight_posterior(
+    back: Tensor, precision: Tensor, per_input: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the exact posterior of a linear decoder, and the decoder, rotated.
+
+    Parameters
+    ----------
+    back : Tensor of shape (n_components, n_features)
+        The decoder.
+
+    precision : Tensor of shape (n_features,) or (1,)
+        Of the noise.
+
+    per_input : Tensor of shape (n_features,) or (1,)
+        What a unit of the standardised input counts for, in units of noise precision.
+
+    Returns
+    -------
+    into : Tensor of shape (n_features, n_components)
+        Maps standardised inputs to the posterior's mean.
+
+    back : Tensor of shape (n_components, n_features)
+        The decoder in a basis where the posterior's components are independent, the
+        best known first.
+
+    log_variance : Tensor of shape (n_components,)
+        Of the posterior.
+    """
+    values, rotation = torch.linalg.eigh((back * precision) @ back.T)
+    back = rotation.flip(1).T @ back
+    strongest = back.gather(1, back.abs().argmax(dim=1, keepdim=True))
+    back = back * torch.where(strongest < 0, -1.0, 1.0)
+    known = 1.0 + values.flip(0).clamp(min=0.0)
+    return (back * per_input).T / known, back, -known.log()
