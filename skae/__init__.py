@@ -1,7 +1,8 @@
 """Autoencoders as scikit-learn estimators."""
 
 from skae._autoencoder import AutoencoderTransformer
+from skae._conditional import ConditionalVAE
 from skae._vae import VAETransformer
 
-__all__ = ["AutoencoderTransformer", "VAETransformer"]
+__all__ = ["AutoencoderTransformer", "ConditionalVAE", "VAETransformer"]
 __version__ = "0.1.0"

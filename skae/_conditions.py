@@ -1,0 +1,92 @@
+"""What is known of rows besides their features: labels, or numbers."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_array, column_or_1d
+
+
+class Labels:
+    """Classes, as one column each.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels of the training rows.
+    """
+
+    def __init__(self, y: np.ndarray):
+        self.classes, counts = np.unique(y, return_counts=True)
+        self.share = counts / counts.sum()
+
+    def columns(self, y, n_rows: int) -> np.ndarray:
+        """One row of columns for each of ``y``, which may be a single label."""
+        y = np.asarray(y)
+        y = np.full(n_rows, y) if y.ndim == 0 else y.ravel()
+        _check_length(y, n_rows)
+        known = np.isin(y, self.classes)
+        if not known.all():
+            raise ValueError(
+                f"y has the label {y[~known].tolist()[0]!r}, which was not among those "
+                f"that fit saw: {self.classes.tolist()}."
+            )
+        return np.eye(len(self.classes), dtype=np.float32)[
+            np.searchsorted(self.classes, y)
+        ]
+
+
+class Numbers:
+    """Continuous conditions, standardised.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_conditions)
+        Those of the training rows.
+    """
+
+    def __init__(self, y: np.ndarray):
+        self.mean = y.mean(axis=0)
+        spread = y.std(axis=0)
+        self.spread = np.where(spread > 0, spread, 1.0)
+
+    def columns(self, y, n_rows: int) -> np.ndarray:
+        """One row of columns for each of ``y``, which may be those of a single row."""
+        width = len(self.mean)
+        y = np.asarray(y, dtype=np.float64)
+        if y.ndim <= 1 and y.size == width and (y.ndim == 0 or width > 1 or n_rows == 1):
+            y = np.broadcast_to(y.reshape(1, width), (n_rows, width))
+        elif y.ndim == 1 and width == 1:
+            y = y[:, None]
+        if y.ndim != 2 or y.shape[1] != width:
+            raise ValueError(
+                f"y has shape {y.shape}, but fit saw {width} numbers a row. Pass shape "
+                f"({n_rows}, {width}), or the numbers of one row."
+            )
+        _check_length(y, n_rows)
+        if not np.isfinite(y).all():
+            raise ValueError("y has values that are NaN or infinite. Drop their rows.")
+        return ((y - self.mean) / self.spread).astype(np.float32)
+
+
+def _check_length(y: np.ndarray, n_rows: int) -> None:
+    if len(y) != n_rows:
+        raise ValueError(
+            f"y has {len(y)} entries for {n_rows} rows. Pass one each, or a single one."
+        )
+
+
+def check_condition(y) -> np.ndarray:
+    """Return the y of training rows: labels with one axis, numbers with two."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
+        y = column_or_1d(y, warn=True)
+    if y.ndim == 1 and y.dtype.kind != "f":
+        if pd.isna(y).any():
+            raise ValueError("y has missing labels. Drop their rows, or name them.")
+        return y
+    if y.dtype.kind not in "fiub":
+        raise ValueError(
+            f"y has shape {y.shape} and dtype {y.dtype}. Labels have one axis; with two "
+            "it has to hold numbers."
+        )
+    y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+    return y[:, None] if y.ndim == 1 else y

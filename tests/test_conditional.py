@@ -1,0 +1,287 @@
+"""ConditionalVAE: what y says stays out of the code."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import DataConversionWarning
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import ConditionalVAE
+
+quick = partial(ConditionalVAE, max_iter=3, random_state=0)
+untrained = partial(
+    ConditionalVAE, max_iter=1, learning_rate=1e-12, early_stopping=False, random_state=0
+)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def fitted(iris):
+    return ConditionalVAE(2, random_state=0).fit(*iris)
+
+
+# Known answers.
+
+
+def test_training_starts_at_probabilistic_pca_of_what_y_leaves(iris):
+    X, y = StandardScaler().fit_transform(iris[0]), iris[1]
+    centres = np.array([X[y == c].mean(axis=0) for c in range(3)])
+    rest = X - centres[y]
+    covariance = PCA(2).fit(rest).get_covariance() * (len(X) - 1) / len(X)
+
+    vae = untrained(2, noise="shared", n_importance_samples=1).fit(X, y)
+
+    exact = multivariate_normal(np.zeros(4), covariance).logpdf(rest)
+    assert_allclose(vae.score_samples(X, y), exact, rtol=1e-4)
+
+
+def test_numbers_start_at_a_regression():
+    X, y = load_diabetes(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    rest = X - LinearRegression().fit(y[:, None], X).predict(y[:, None])
+    covariance = PCA(3).fit(rest).get_covariance() * (len(X) - 1) / len(X)
+
+    vae = untrained(3, noise="shared", n_importance_samples=1).fit(X, y)
+
+    exact = multivariate_normal(np.zeros(10), covariance).logpdf(rest)
+    assert_allclose(vae.score_samples(X, y), exact, rtol=1e-3)
+
+
+def test_before_training_it_predicts_as_discriminant_analysis(iris):
+    """Classes with one covariance: with as many components as features, the same."""
+    X, y = iris
+    lda = LinearDiscriminantAnalysis(solver="lsqr").fit(X, y)
+
+    vae = untrained(3).fit(X, y)
+
+    assert np.mean(vae.predict(X) == lda.predict(X)) > 0.97
+    assert_allclose(vae.predict_proba(X), lda.predict_proba(X), atol=0.15)
+
+
+def test_bayes_rule_holds(fitted, iris):
+    X, y = iris
+    joint = np.column_stack(
+        [fitted.score_samples(X, label) + np.log(1 / 3) for label in range(3)]
+    )
+
+    assert_allclose(fitted.score_samples(X), logsumexp(joint, axis=1))
+    assert_allclose(fitted.score(X, y), joint[np.arange(150), y].mean() + np.log(3))
+    assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0)
+    assert_array_equal(fitted.predict(X), fitted.predict_proba(X).argmax(axis=1))
+
+
+# What conditions may be.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["setosa", "versicolor", "virginica"], [7, -1, 30], [False, True, True]],
+    ids=["strings", "integers", "booleans"],
+)
+def test_labels_of_any_kind(names, iris):
+    X, codes = iris
+    y = np.array(names)[codes]
+    vae = quick(2).fit(X, y)
+
+    assert_array_equal(vae.classes_, np.unique(y))
+    assert vae.predict(X).dtype == y.dtype
+    assert vae.sample(3, y=names[0], random_state=0).shape == (3, 4)
+    assert_array_equal(quick(2).fit(X, pd.Series(y)).transform(X), vae.transform(X))
+    assert_array_equal(vae.transform(X, y.tolist()), vae.transform(X, y))
+
+
+@pytest.mark.parametrize("n_conditions", [1, 2])
+def test_numbers(n_conditions):
+    X, y = load_diabetes(return_X_y=True)
+    y = y if n_conditions == 1 else np.column_stack([y, X[:, 0]])
+    vae = quick(2).fit(X, y)
+    one = y[0]
+
+    assert not hasattr(vae, "classes_")
+    assert_array_equal(vae.fit_transform(X, y), vae.transform(X, y))
+    assert vae.sample(3, y=one, random_state=0).shape == (3, 10)
+    assert vae.sample(442, y=y, random_state=0).shape == (442, 10)
+    assert vae.translate(X[:5], y[:5], one).shape == (5, 10)
+    assert vae.reconstruct(X[:1], one).shape == (1, 10)
+    for method in ("transform", "reconstruct", "score_samples", "predict", "sample"):
+        argument = 3 if method == "sample" else X
+        with pytest.raises(ValueError, match=r"cannot infer y: fit saw continuous"):
+            getattr(vae, method)(argument)
+    with pytest.raises(ValueError, match=f"fit saw {n_conditions} numbers a row"):
+        vae.transform(X, np.zeros((442, 3)))
+
+
+def test_what_y_must_not_be(iris):
+    X, y = iris
+    vae = quick(2).fit(X, y)
+    before = vae.transform(X)
+
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        vae.fit(X)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        vae.fit(X, y[:-1])
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        vae.fit(X, np.where(y == 0, np.nan, y))
+    with pytest.raises(ValueError, match="with two it has to hold numbers"):
+        vae.fit(X, np.array([["a", "b"]] * len(X)))
+    with pytest.raises(ValueError, match=r"label 9, which was not among .* \[0, 1, 2\]"):
+        vae.transform(X[:1], [9])
+    with pytest.raises(ValueError, match="y has 2 entries for 3 rows"):
+        vae.transform(X[:3], [0, 1])
+    with pytest.raises(ValueError, match="traverse has to know"):
+        vae.traverse(0, [0.0])
+    assert_array_equal(vae.transform(X), before)  # nothing was lost
+    with pytest.warns(DataConversionWarning):
+        vae.fit(X, y[:, None])
+
+
+def test_a_failed_refit_keeps_the_labels(iris):
+    X, y = iris
+    vae = quick(2).fit(X, y)
+
+    class Stop(Exception):
+        pass
+
+    def broken(n_in, n_out):
+        raise Stop
+
+    vae.set_params(encoder=broken)
+    with pytest.raises(Stop):
+        vae.fit(X[:100], y[:100] + 5)
+
+    assert_array_equal(vae.classes_, [0, 1, 2])
+    assert set(vae.predict(X)) <= {0, 1, 2}
+
+
+def test_a_warm_start_knows_the_labels_it_knows(iris):
+    X, y = iris
+    vae = quick(2, warm_start=True).fit(X, y)
+
+    assert vae.fit(X[:100], y[:100]).predict_proba(X).shape == (150, 3)
+    with pytest.raises(ValueError, match="label 3, which was not among"):
+        vae.fit(X, y + 1)
+
+
+# In use.
+
+
+def test_codes_hold_what_labels_do_not_say():
+    """Iris is nearly told by its labels; on codes given them, little is left to tell."""
+    X, y = load_digits(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+    vae = ConditionalVAE(2, max_iter=30, random_state=0).fit(X, y)
+    pca = PCA(2).fit(X)
+
+    def told(encode):
+        knn = KNeighborsClassifier().fit(encode(X, y), y)
+        return knn.score(encode(X_test, y_test), y_test)
+
+    assert told(vae.transform) < 0.5 * told(lambda X, y: pca.transform(X))
+
+
+def test_samples_are_of_the_kind_asked_for():
+    X, y = load_digits(return_X_y=True)
+    vae = ConditionalVAE(4, max_iter=40, random_state=0).fit(X, y)
+    wanted = np.repeat(np.arange(10), 20)
+
+    drawn = vae.sample(200, y=wanted, random_state=0)
+    translated = vae.translate(X[:200], y[:200], wanted)
+
+    knn = KNeighborsClassifier().fit(X, y)
+    assert knn.score(drawn, wanted) > 0.9
+    assert knn.score(translated, wanted) > 0.9
+    assert vae.score(X[:300]) > PCA(4).fit(X).score(X[:300])
+
+
+def test_translation_into_the_same_is_reconstruction(fitted, iris):
+    X, y = iris
+
+    assert_allclose(fitted.translate(X, y, y), fitted.reconstruct(X, y))
+    assert_allclose(
+        fitted.translate(X, None, 0), fitted.translate(X, fitted.predict(X), 0)
+    )
+
+
+def test_without_y_labels_are_inferred(fitted, iris):
+    X, _ = iris
+    inferred = fitted.predict(X)
+
+    assert_array_equal(fitted.transform(X), fitted.transform(X, inferred))
+    assert_array_equal(fitted.reconstruct(X), fitted.reconstruct(X, inferred))
+    assert fitted.inverse_transform(fitted.transform(X)).shape == X.shape
+    codes = fitted.transform(X, inferred)
+    again = fitted.inverse_transform(codes, inferred)
+    assert_allclose(again, fitted.reconstruct(X), atol=1e-6)
+
+
+def test_fit_transform_does_not_see_more_than_transform_will(iris):
+    X, y = iris
+    vae = quick(2)
+
+    assert_array_equal(vae.fit_transform(X, y), clone(vae).fit(X, y).transform(X))
+
+
+def test_paths_and_traversals(fitted, iris):
+    X, y = iris
+
+    paths = fitted.interpolate(X[:2], X[-2:], n_steps=5)
+    assert paths.shape == (2, 5, 4)
+    assert_allclose(paths[:, 0], fitted.reconstruct(X[:2]), atol=1e-5)
+    assert_allclose(paths[:, -1], fitted.reconstruct(X[-2:]), atol=1e-5)
+    assert fitted.traverse(1, [-1, 0, 1], y=2).shape == (3, 4)
+    assert fitted.traverse(1, [-1, 0, 1], at=X[:4]).shape == (4, 3, 4)
+    assert fitted.direction(X[:50], X[50:], y=None).shape == (2,)
+    assert fitted.diagnose(X, y)["coverage"] > 0.5
+
+
+def test_in_a_pipeline_and_a_search(iris):
+    X, y = iris
+    model = make_pipeline(StandardScaler(), quick(), LogisticRegression())
+
+    search = GridSearchCV(model, {"conditionalvae__n_components": [1, 2]}, n_jobs=2)
+    search.fit(X, y)
+
+    # Codes leave out what labels say, so that chance is all that can be asked.
+    assert search.score(X, y) > 0.25
+
+
+def test_metadata_routing_brings_numbers():
+    X, y = load_diabetes(return_X_y=True)
+    with config_context(enable_metadata_routing=True):
+        vae = quick(2).set_transform_request(y=True)
+        model = make_pipeline(StandardScaler(), vae).fit(X, y)
+        codes = model.transform(X, y=y)
+
+    fitted = model[-1]
+    assert_array_equal(codes, fitted.transform(model[0].transform(X), y))
+
+
+def test_pickles_and_global_state(fitted, iris):
+    X, _ = iris
+    state = torch.get_rng_state()
+    again = pickle.loads(pickle.dumps(fitted))
+
+    assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert_array_equal(again.sample(4, random_state=0), fitted.sample(4, random_state=0))
+    assert_array_equal(torch.get_rng_state(), state)
+    assert not hasattr(fitted, "partial_fit")
