@@ -187,20 +187,26 @@ def fit_pythae(X: np.ndarray, batch_size: int, epochs: int) -> None:
 
 def train_pythae(x: torch.Tensor, k: int, encoder=None, decoder=None, **options):
     """Return the trained model; without encoder and decoder pythae makes its own."""
-    from pythae.data.datasets import BaseDataset
     from pythae.models import AE, AEConfig
+
+    config = AEConfig(input_dim=(x.shape[1],), latent_dim=k)
+    model = AE(config, encoder=encoder, decoder=decoder)
+    run_pythae(model, x, **options)
+    return model.eval()
+
+
+def run_pythae(model, x: torch.Tensor, **options) -> None:
+    """Train by pythae's ``BaseTrainer``, without its log."""
+    from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.disable(logging.INFO)  # each of its modules sets a level of its own
-    config = AEConfig(input_dim=(x.shape[1],), latent_dim=k)
-    model = AE(config, encoder=encoder, decoder=decoder)
     with tempfile.TemporaryDirectory() as folder:
         BaseTrainer(
             model,
             BaseDataset(x, labels=torch.zeros(len(x))),
             training_config=BaseTrainerConfig(output_dir=folder, **options),
         ).train()
-    return model.eval()
 
 
 def fit_mlp(X: np.ndarray, batch_size: int, epochs: int) -> None:
