@@ -4,8 +4,6 @@ Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural network
 Science 313, 2006.
 """
 
-import warnings
-
 import numpy as np
 import torch
 from torch import nn
@@ -14,6 +12,7 @@ from skae._base import AT_LEAST_ONE, BaseAutoencoder, check_probabilities
 from skae._docs import documented
 from skae._sklearn import StrOptions
 from skae._statistics import Statistics
+from skae.exceptions import OvercompleteWarning, warn_caller
 from skae.losses import LOSSES, ReconstructionLoss
 
 
@@ -146,15 +145,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         if self.loss == "bernoulli":
             check_probabilities(X, "loss='bernoulli'")
         if self.n_components >= X.shape[1]:
-            warnings.warn(
+            warn_caller(
                 f"n_components={self.n_components} is not less than n_features="
                 f"{X.shape[1]}: the code can hold a copy of the input. Lower it, or use "
                 "a class that keeps wide codes from copying: DenoisingAE, SparseAE or "
                 "ContractiveAE.",
                 OvercompleteWarning,
-                stacklevel=5,
             )
-
-
-class OvercompleteWarning(UserWarning):
-    """The code has room for a copy of the input, and nothing keeps it from being one."""

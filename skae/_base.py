@@ -4,7 +4,6 @@ A variant is a leaf of :class:`BaseAutoencoder` that says what module and what c
 to train; ``docs/variants.md`` shows one from first line to last.
 """
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from skae._rows import CHUNK, Rows
 from skae._runtime import resolve_device, suitable_threads
 from skae._sklearn import Interval, StrOptions, fit_context
 from skae._statistics import Statistics, describe
+from skae.exceptions import warn_caller
 from skae.networks import ACTIVATIONS
 
 FLOATS = (np.float64, np.float32)
@@ -229,20 +229,24 @@ class BaseAutoencoder(
                 estimator=self,
                 X=X,
                 y=y,
-                reconstruction_attributes=lambda: {
-                    "net_": net.snapshot(),
-                    "_n_features_out": self.n_components,
-                },
+                reconstruction_attributes=lambda: self._provisional(net.snapshot()),
             )
 
         name = type(self).__name__
         with progress_bar(name, fitting.max_epochs, self.verbose) as advance:
             return fitting.run(begin_epoch, end_epoch)
 
+    def _provisional(self, net: AutoencoderNet) -> dict:
+        """What an estimator needs to be used as it is between two epochs."""
+        return {"net_": net, "_n_features_out": self.n_components}
+
+    def _renew_criterion(self, criterion: nn.Module) -> None:
+        """Set what parameters may have changed since an earlier fit that goes on."""
+
     def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
         """Set what ``fit`` leaves."""
         if fitting.divergence:
-            warnings.warn(fitting.divergence, ConvergenceWarning, stacklevel=5)
+            warn_caller(fitting.divergence, ConvergenceWarning)
         n_trained = len(fitting.rows) - (fitting.n_valid if net.validation_.steps else 0)
         n_epochs = max(1, fitting.count_epochs(n_trained, net.kept_step_))
         goes_on = fitting.in_parts and fitting.earlier is not None

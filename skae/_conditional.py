@@ -4,10 +4,13 @@ Sohn, Lee & Yan, "Learning structured output representation using deep condition
 generative models", NeurIPS 2015.
 """
 
+import copy
+
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils import ClassifierTags, check_consistent_length, check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skae import _codes
@@ -27,6 +30,11 @@ from skae._statistics import Statistics, describe_given
 LABEL_DRAWS = 8
 
 
+def _may_predict(estimator) -> bool:
+    """Numbers cannot be told apart by the evidence."""
+    return not isinstance(getattr(estimator, "_condition", None), Numbers)
+
+
 @documented
 class ConditionalVAE(VariationalAutoencoder):
     """Variational autoencoder of rows given what is known of them, y.
@@ -35,10 +43,13 @@ class ConditionalVAE(VariationalAutoencoder):
     codes should hold what y does not say (the style of a digit, not which digit), or
     when the kind of a row is to be changed and the rest kept. Encoder and decoder see y.
 
-    y of strings, integers or booleans holds labels; y of floats, or with two axes, holds
-    numbers. Where a method is not given y, labels are inferred from the evidence, so that
-    the class works within a Pipeline; numbers cannot be, and have to be given. An
-    ``encoder=`` builder is asked for ``n_out = 2 * n_components``, means and then
+    y of strings, integers or booleans holds labels; y of floats, or of several columns,
+    holds numbers. Where a method is not given y, labels are inferred from the evidence,
+    so that the class works within a Pipeline; numbers cannot be, and have to be given.
+    To scikit-learn it is no classifier, so a search over sorted rows wants
+    ``cv=StratifiedKFold()``.
+
+    An ``encoder=`` builder is asked for ``n_out = 2 * n_components``, means and then
     log-variances; the inputs of both sides are followed by the columns of y, one for each
     label or number.
 
@@ -203,6 +214,9 @@ class ConditionalVAE(VariationalAutoencoder):
         y = check_condition(y)
         check_consistent_length(X, y)
         if self.warm_start and hasattr(self, "net_"):  # which knows what it knows
+            self._condition = copy.copy(self._condition)
+            if isinstance(self._condition, Labels):
+                self._condition.count(y)
             return Rows(X, condition=self._condition.columns(y, len(y)))
         if hasattr(self, "classes_"):
             del self.classes_
@@ -214,14 +228,22 @@ class ConditionalVAE(VariationalAutoencoder):
         return Rows(X, condition=self._condition.columns(y, len(y)))
 
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
-        return describe_given(rows, self.n_components, trained)
+        return describe_given(rows, self.n_components, trained, self._standardizes)
 
     def _adopt(self, net, fitting) -> None:
         super()._adopt(net, fitting)
         self._labeller = None
         if isinstance(self._condition, Labels):
-            labels = fitting.rows.condition.argmax(axis=1)
-            self._labeller = GaussianNB().fit(self._encode(fitting.rows), labels)
+            codes = self._encode(fitting.rows)
+            if codes.std(axis=0).all():  # else codes tell nothing apart
+                labels = fitting.rows.condition.argmax(axis=1)
+                self._labeller = GaussianNB().fit(codes, labels)
+
+    def _provisional(self, net) -> dict:
+        known = {"_condition": self._condition, "_labeller": None}
+        if isinstance(self._condition, Labels):
+            known["classes_"] = self.classes_
+        return {**super()._provisional(net), **known}
 
     # Conditions.
 
@@ -234,14 +256,18 @@ class ConditionalVAE(VariationalAutoencoder):
     def _condition_of(self, X: np.ndarray, y) -> np.ndarray:
         if y is not None:
             return self._condition.columns(y, X.shape[0])
-        most_likely = self._joint(X, LABEL_DRAWS, "this method").argmax(axis=1)
+        most_likely = self._log_proba(X, "this method").argmax(axis=1)
         return np.eye(len(self.classes_), dtype=np.float32)[most_likely]
 
     def _condition_of_codes(self, codes: np.ndarray, y) -> np.ndarray:
         if y is not None:
             return self._condition.columns(y, len(codes))
         self._need_labels("this method")
-        return np.eye(len(self.classes_), dtype=np.float32)[self._labeller.predict(codes)]
+        if self._labeller is None:
+            places = np.full(len(codes), self._condition.share.argmax())
+        else:
+            places = self._labeller.predict(codes)
+        return np.eye(len(self.classes_), dtype=np.float32)[places]
 
     def _need_labels(self, what: str) -> None:
         if not isinstance(self._condition, Labels):
@@ -256,12 +282,19 @@ class ConditionalVAE(VariationalAutoencoder):
         self._need_labels(what)
         n_draws = min(n_draws, self.n_importance_samples)
         logs = []
-        for place, share in enumerate(self._condition.share):
+        for place, log_share in enumerate(self._condition.log_share):
             condition = np.zeros((X.shape[0], len(self.classes_)), dtype=np.float32)
             condition[:, place] = 1.0
             evidence = self._evidence(Rows(X, condition=condition), n_draws)
-            logs.append(evidence + np.log(share))
+            logs.append(evidence + log_share)
         return np.column_stack(logs)
+
+    def _log_proba(self, X: np.ndarray, what: str) -> np.ndarray:
+        joint = self._joint(X, LABEL_DRAWS, what)
+        # So far from all that none has a density, nothing but the shares is known.
+        nowhere = np.isneginf(joint).all(axis=1)
+        joint[nowhere] = self._condition.log_share
+        return joint - logsumexp(joint, axis=1, keepdims=True)
 
     # Using what was fitted.
 
@@ -388,6 +421,7 @@ class ConditionalVAE(VariationalAutoencoder):
         """
         return float(self.score_samples(X, y).mean())
 
+    @available_if(_may_predict)
     def predict_proba(self, X):
         """Probability of each label, by the evidence and the share of labels in training.
 
@@ -402,11 +436,28 @@ class ConditionalVAE(VariationalAutoencoder):
             In the order of ``classes_``.
         """
         check_is_fitted(self)
-        joint = self._joint(self._validate(X), LABEL_DRAWS, "predict_proba")
-        return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+        return np.exp(self._log_proba(self._validate(X), "predict_proba"))
 
+    @available_if(_may_predict)
+    def predict_log_proba(self, X):
+        """Logarithm of :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes), float64
+            In the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self._log_proba(self._validate(X), "predict_log_proba")
+
+    @available_if(_may_predict)
     def predict(self, X):
-        """Most probable label, see :meth:`predict_proba`.
+        """Return the most probable label, see :meth:`predict_proba`.
 
         Parameters
         ----------
@@ -419,8 +470,7 @@ class ConditionalVAE(VariationalAutoencoder):
             Members of ``classes_``.
         """
         check_is_fitted(self)
-        joint = self._joint(self._validate(X), LABEL_DRAWS, "predict")
-        return self.classes_[joint.argmax(axis=1)]
+        return self.classes_[self._log_proba(self._validate(X), "predict").argmax(axis=1)]
 
     # Generating.
 
@@ -477,7 +527,7 @@ class ConditionalVAE(VariationalAutoencoder):
         X_translated : ndarray of shape (n_samples, n_features)
             The rows' codes, decoded under ``y_to``.
         """
-        codes = self.transform(X, y_from)
+        codes = self._encode(self._rows(X, y_from))
         return self._decode(codes, self._condition.columns(y_to, len(codes)))
 
     def interpolate(self, X_from, X_to, n_steps=10, *, y=None):
@@ -532,7 +582,7 @@ class ConditionalVAE(VariationalAutoencoder):
             What the codes decode to; with ``at=None`` there is no axis of rows.
         """
         check_is_fitted(self)
-        check_component(component, self.n_components)
+        check_component(component, self._n_features_out)
         values = np.asarray(values, dtype=np.float64).ravel()
         if at is not None:
             rows = self._rows(at, y)
@@ -543,7 +593,7 @@ class ConditionalVAE(VariationalAutoencoder):
                 "whose labels are inferred."
             )
         condition = self._condition.columns(y, 1)
-        centre = np.zeros((1, self.n_components))
+        centre = np.zeros((1, self._n_features_out))
         return self._sweep(component, values, centre, condition)[0]
 
     def direction(self, X_from, X_to, *, y=None):
@@ -562,7 +612,8 @@ class ConditionalVAE(VariationalAutoencoder):
         direction : ndarray of shape (n_components,)
             From the mean code of ``X_from`` to that of ``X_to``.
         """
-        starts, ends = self.transform(X_from, y), self.transform(X_to, y)
+        starts = self._encode(self._rows(X_from, y))
+        ends = self._encode(self._rows(X_to, y))
         return ends.mean(axis=0) - starts.mean(axis=0)
 
     def diagnose(self, X, y=None):

@@ -15,13 +15,26 @@ class Labels:
     """
 
     def __init__(self, y: np.ndarray):
-        self.classes, counts = np.unique(y, return_counts=True)
+        try:
+            self.classes = np.unique(y)
+        except TypeError as error:
+            raise ValueError(
+                "y has labels of types that cannot be ordered, such as text and numbers. "
+                "Pass labels of one type, by y.astype(str), say."
+            ) from error
+        self.count(y)
+
+    def count(self, y: np.ndarray) -> None:
+        """Take the labels' shares from these rows."""
+        counts = self.columns(y, len(y)).sum(axis=0)
         self.share = counts / counts.sum()
+        # A label that did not occur is not impossible.
+        self.log_share = np.log(np.maximum(self.share, np.finfo(np.float64).tiny))
 
     def columns(self, y, n_rows: int) -> np.ndarray:
         """One row of columns for each of ``y``, which may be a single label."""
         y = np.asarray(y)
-        y = np.full(n_rows, y) if y.ndim == 0 else y.ravel()
+        y = np.full(n_rows, y) if y.size == 1 else y.ravel()
         _check_length(y, n_rows)
         known = np.isin(y, self.classes)
         if not known.all():
@@ -46,13 +59,19 @@ class Numbers:
     def __init__(self, y: np.ndarray):
         self.mean = y.mean(axis=0)
         spread = y.std(axis=0)
-        self.spread = np.where(spread > 0, spread, 1.0)
+        rounding = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
+        self.spread = np.where(spread > rounding, spread, 1.0)
 
     def columns(self, y, n_rows: int) -> np.ndarray:
         """One row of columns for each of ``y``, which may be those of a single row."""
         width = len(self.mean)
-        y = np.asarray(y, dtype=np.float64)
-        if y.ndim <= 1 and y.size == width and (y.ndim == 0 or width > 1 or n_rows == 1):
+        try:
+            y = np.asarray(y, dtype=np.float64)
+        except ValueError as error:
+            raise ValueError(
+                f"y={y!r} is no number, and fit saw {width} numbers a row."
+            ) from error
+        if y.size == width:  # those of one row, for all
             y = np.broadcast_to(y.reshape(1, width), (n_rows, width))
         elif y.ndim == 1 and width == 1:
             y = y[:, None]

@@ -159,7 +159,9 @@ class Fitting:
         estimator = self.estimator
         if self.earlier is not None:
             modules = [self._copy_earlier(run.train) for _ in seeds]
-            return modules, copy.deepcopy(self.earlier.criterion_)
+            criterion = copy.deepcopy(self.earlier.criterion_)
+            estimator._renew_criterion(criterion)
+            return modules, criterion
         statistics = estimator._describe(run.described, run.train)
         # Built on the CPU, whatever the caller's default device; the net moves it.
         with borrowed_generator(seeds[0], self.device), torch.device("cpu"):

@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import warnings
 from functools import partial
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -34,7 +33,7 @@ from skae._modules import LinearPath, paths
 from skae._net import AutoencoderNet
 from skae._rows import Batch, Rows
 from skae._sklearn import HasMethods, Interval, StrOptions
-from skae._statistics import Statistics
+from skae._statistics import Statistics, describe
 from skae._variational import (
     NegativeELBO,
     VariationalModule,
@@ -43,6 +42,7 @@ from skae._variational import (
     posterior_moments,
 )
 from skae._variational_parts import make_likelihood, make_variational_parts
+from skae.exceptions import CollapseWarning, warn_caller
 
 # A component is in use where the posterior's mean varies by more than this (Burda et
 # al.); the prior's variance is 1.
@@ -51,10 +51,6 @@ ACTIVE_VARIANCE = 0.01
 MAX_CODES, MAX_MIXED_CODES = 5_000, 50_000
 # Shares below which fit warns.
 LEAST_CODE_USE, LEAST_COVERAGE = 0.001, 0.2
-
-
-class CollapseWarning(UserWarning):
-    """The code says next to nothing of a row, or the prior misses most of the data."""
 
 
 class VariationalAutoencoder(BaseAutoencoder):
@@ -76,12 +72,28 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     # Fitting.
 
+    @property
+    def _standardizes(self) -> bool:
+        """Whether training starts at components that do not depend on units."""
+        return self.likelihood == "gaussian" and isinstance(self.noise, str)
+
+    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+        return describe(rows, self.n_components, trained, self._standardizes)
+
     def _make_module(self, statistics: Statistics) -> VariationalModule:
         return VariationalModule(**make_variational_parts(self, statistics))
 
     def _make_criterion(self, statistics: Statistics) -> nn.Module:
         likelihood = make_likelihood(self.likelihood, statistics)
         return NegativeELBO(likelihood, self.beta, self.kl_warm_up, self.free_bits)
+
+    def _renew_criterion(self, criterion: NegativeELBO) -> None:
+        criterion.beta = self.beta
+        criterion.kl_warm_up = self.kl_warm_up
+        criterion.free_bits = self.free_bits
+
+    def _provisional(self, net: AutoencoderNet) -> dict:
+        return {**super()._provisional(net), "prior_": None}
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)
@@ -90,6 +102,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
         super()._adopt(net, fitting)
+        vars(self).pop("noise_variance_", None)
         if self.likelihood == "gaussian":
             self.noise_variance_ = _noise_variance(self.module_)
         self.prior_ = self._fit_prior(fitting.rows, net.seed)
@@ -126,7 +139,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         prior = clone(self.prior)
         if prior.get_params().get("random_state", 0) is None:
             prior.set_params(random_state=seed)
-        return prior.fit(mean + deviation * noise)
+        prior.fit(mean + deviation * noise)
+        return prior
 
     def _warn_of_collapse(self, rows: Rows, seed: int) -> None:
         random_state = np.random.RandomState(seed)
@@ -139,13 +153,13 @@ class VariationalAutoencoder(BaseAutoencoder):
             "tells more."
         )
         if used["code_use"] < LEAST_CODE_USE:
-            if not have_in_common(self._comparable(rows)):
+            if not have_in_common(self._left_by_condition(rows)):
                 return  # then there is nothing that a code could say
             problem = "The posterior has collapsed: no component says anything of a row."
             if self.active_units_ > 0:
                 share = f"{used['code_use']:.2%}"
                 problem = f"The decoder ignores the code: it explains {share} of X."
-            warnings.warn(f"{problem} {remedy}", CollapseWarning, stacklevel=5)
+            warn_caller(f"{problem} {remedy}", CollapseWarning)
         elif used["coverage"] < LEAST_COVERAGE * used["reconstruction_coverage"]:
             message = (
                 "Samples lack the variety of the data (mode collapse): they reach "
@@ -154,7 +168,7 @@ class VariationalAutoencoder(BaseAutoencoder):
                 f"raise beta={self.beta}, or fit a prior to them, such as "
                 "prior=GaussianMixture(10); diagnose(X) tells more."
             )
-            warnings.warn(message, CollapseWarning, stacklevel=5)
+            warn_caller(message, CollapseWarning)
 
     # Codes and rows, condition included.
 
@@ -172,8 +186,10 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _evidence(self, rows: Rows, n_draws: int | None = None) -> np.ndarray:
         """Importance-weighted log-likelihood of each row."""
+        if self.likelihood == "bernoulli":
+            check_probabilities(rows.x, "likelihood='bernoulli'")
         # One seed for good, so that a row has one score.
-        shape = n_draws or self.n_importance_samples, self.n_components
+        shape = n_draws or self.n_importance_samples, self._n_features_out
         draws = torch.as_tensor(np.random.RandomState(0).normal(size=shape))
         log_prior = None if self.prior_ is None else partial(_log_density, self.prior_)
         function = partial(
@@ -183,7 +199,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _draw_codes(self, n_samples: int, random_state) -> np.ndarray:
         if self.prior_ is None:
-            return random_state.normal(size=(n_samples, self.n_components))
+            return random_state.normal(size=(n_samples, self._n_features_out))
         prior, options = self.prior_, {}
         if "random_state" in inspect.signature(prior.sample).parameters:
             options["random_state"] = random_state
@@ -201,13 +217,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         """Rows for codes: the decoder's mean, or a draw about it."""
         if not noise:
             return self._decode(codes, condition)
-        seed = int(random_state.randint(np.iinfo(np.int32).max))
-        generator = torch.Generator().manual_seed(seed)  # one stream for all chunks
-
-        def draw(module: VariationalModule, batch: Batch) -> Tensor:
-            return module.draw(batch.x, batch.condition, generator)
-
-        return self._map(draw, Rows(codes, condition=condition))
+        # Drawn for all rows at once: a draw must not depend on how they are chunked.
+        noises = random_state.normal(size=(len(codes), self.n_features_in_))
+        return self._map(_draw, Rows(codes, noises, condition))
 
     def _path(
         self, starts: np.ndarray, ends: np.ndarray, n_steps: int, conditions
@@ -247,7 +259,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         partner = random_state.permutation(len(codes))
         halfway = decode((codes + codes[partner]) / 2)
         variance = np.square(real - real.mean(axis=0)).sum()
-        moved = np.square(again - again.mean(axis=0)).sum()
+        moved = np.square(again - decode(np.zeros_like(codes))).sum()
         return {
             "code_use": float(moved / variance) if variance > 0 else 0.0,
             "coverage": around.covered(drawn),
@@ -256,6 +268,16 @@ class VariationalAutoencoder(BaseAutoencoder):
             "interpolability": around.holding(halfway),
             "continuity": continuity(decode, codes, random_state),
         }
+
+    def _left_by_condition(self, rows: Rows) -> np.ndarray:
+        """The same, less what decodes from the centre of the prior."""
+        rows = rows.subset(spread_out(len(rows), n_compared(rows.n_features)))
+        condition = rows[:].condition
+        centre = np.zeros((len(rows), self._n_features_out))
+        decoded = self._decode(centre, None if condition is None else condition.numpy())
+        return (
+            self._comparable(rows) - decoded / self.module_.inputs.divisor.cpu().numpy()
+        )
 
     def _comparable(self, rows: Rows) -> np.ndarray:
         """At most so many rows, with features in units of their standard deviation."""
@@ -302,6 +324,10 @@ def _sum_up(module: VariationalModule, batch: Batch) -> tuple[Tensor, Tensor]:
     return (sums @ order).cpu().double(), torch.stack(mean.aminmax(dim=0)).cpu()
 
 
+def _draw(module: VariationalModule, batch: Batch) -> Tensor:
+    return module.draw(batch.x, batch.condition, noise=batch.target)
+
+
 def _noise_variance(module: VariationalModule) -> np.ndarray:
     """Of each feature, in the units of X."""
     with torch.no_grad():
@@ -321,7 +347,7 @@ def mix(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
 
 
 def check_count(value: int, name: str) -> None:
-    if not isinstance(value, Integral) or value < 1:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name}={value!r} must be an integer of at least 1.")
 
 

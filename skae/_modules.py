@@ -294,11 +294,11 @@ class AutoencoderModule(nn.Module):
         """Called after each optimiser step, for state that gradients do not move."""
 
     @torch.no_grad()
-    def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> float:
+    def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
         """How many times larger than expected the squared errors on held-out rows are."""
-        return 1.0  # nothing is expected
+        return torch.ones(())  # nothing is expected
 
-    def allow_for(self, misfit: float) -> None:
+    def allow_for(self, misfit: Tensor) -> None:
         """Expect errors of the size that rows held out had."""
 
     # What users meet: the units of X, the dtype of the caller.

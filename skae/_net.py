@@ -65,7 +65,7 @@ class AutoencoderNet(skorch.NeuralNet):
     """
 
     n_members = 1
-    misfit_ = 1.0  # what the module says of the rows held out
+    misfit_ = torch.ones(())  # what the module says of the rows held out
     warm_up = 0.05  # share of the steps
     last_rate = 0.01  # of the learning rate, at the end of the cosine
 

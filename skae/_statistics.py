@@ -35,7 +35,8 @@ class Statistics:
         Least and largest value of the rows that are trained on.
 
     components : ndarray of shape (n_features, n_components)
-        Leading principal directions; columns beyond the rank are 0.
+        Leading principal directions, of the rows as given or, where a class asks for it,
+        standardised; columns beyond the rank are 0.
 
     deviations : ndarray of shape (n_components,)
         Standard deviation of the rows along each direction.
@@ -74,7 +75,9 @@ class Statistics:
         return len(self.target_mean)
 
 
-def describe(rows: Rows, n_components: int, trained: Rows | None = None) -> Statistics:
+def describe(
+    rows: Rows, n_components: int, trained: Rows | None = None, standardized: bool = False
+) -> Statistics:
     """Take the statistics of rows and of their targets.
 
     Parameters
@@ -87,6 +90,9 @@ def describe(rows: Rows, n_components: int, trained: Rows | None = None) -> Stat
 
     trained : Rows, default=None
         The rows that the network will see, if not all; the box is theirs.
+
+    standardized : bool, default=False
+        Whether components and deviations are those of standardised rows.
     """
     smaller = min(len(rows), rows.n_features)
     too_wide = issparse(rows.x) and len(rows) * rows.n_features > DENSE_VALUES
@@ -98,7 +104,10 @@ def describe(rows: Rows, n_components: int, trained: Rows | None = None) -> Stat
         find, with_products = _from_rows, False
     x = _moments(rows, "x", with_products)
     target = x if rows.target is None else _moments(rows, "target")
-    components, deviations = find(rows, x, n_components)
+    scale = np.ones_like(x.mean)
+    if standardized:
+        scale = np.where(x.spread > 0, 1 / np.where(x.spread > 0, x.spread, 1.0), 0.0)
+    components, deviations = find(rows, x, n_components, scale)
     return Statistics(
         mean=x.mean,
         spread=x.spread,
@@ -136,7 +145,7 @@ class ConditionalStatistics(Statistics):
 
 
 def describe_given(
-    rows: Rows, n_components: int, trained: Rows | None = None
+    rows: Rows, n_components: int, trained: Rows | None = None, standardized: bool = False
 ) -> ConditionalStatistics:
     """Take the statistics of rows with a condition, by regression on it.
 
@@ -157,13 +166,18 @@ def describe_given(
     condition = some.condition.double().numpy()
     residuals = some.x.double().numpy() - whole.mean - condition @ offsets
     left = describe(Rows(residuals), n_components)
+    # The spread of a constant column is exactly 0, that of its residuals rounding.
+    varies = whole.spread > 0
+    residual_spread = np.where(varies, left.spread, 0.0)
+    if standardized:
+        residuals /= np.where(varies, whole.spread, np.inf)
+        left = describe(Rows(residuals), n_components)
     boxes = [torch.stack(batch.condition.aminmax(dim=0)) for batch in rows.chunks()]
     low, high = torch.cat(boxes).double().aminmax(dim=0)
     return ConditionalStatistics(
         **{**vars(whole), "components": left.components, "deviations": left.deviations},
         offsets=offsets,
-        # As much as in the whole, where the whole is constant.
-        residual_spread=np.minimum(left.spread, whole.spread),
+        residual_spread=residual_spread,
         condition_box=np.stack([low, high]),
     )
 
@@ -226,15 +240,15 @@ def _box(rows: Rows) -> np.ndarray:
 
 
 def _from_covariance(
-    rows: Rows, moments: _Moments, n_components: int
+    rows: Rows, moments: _Moments, n_components: int, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     n_found = min(n_components, rows.n_features)
-    values, vectors = _leading(moments.squares, n_found)
+    values, vectors = _leading(scale[:, None] * moments.squares * scale, n_found)
     return _principal(values, vectors, len(rows), n_components)
 
 
 def _from_rows(
-    rows: Rows, moments: _Moments, n_components: int
+    rows: Rows, moments: _Moments, n_components: int, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """By the rows' inner products, a block of columns at a time."""
     n_found = min(n_components, len(rows))
@@ -244,7 +258,7 @@ def _from_rows(
     ]
 
     def centred(block: slice) -> np.ndarray:
-        return x[:, block].double().numpy() - moments.mean[block]
+        return (x[:, block].double().numpy() - moments.mean[block]) * scale[block]
 
     products = sum(part @ part.T for part in map(centred, blocks))
     values, vectors = _leading(products, n_found)
@@ -255,7 +269,7 @@ def _from_rows(
 
 
 def _by_iteration(
-    rows: Rows, moments: _Moments, n_components: int
+    rows: Rows, moments: _Moments, n_components: int, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """By products of the centred rows with vectors (ARPACK), to machine precision.
 
@@ -274,7 +288,7 @@ def _by_iteration(
             yield from (batch.x.double().numpy() for batch in rows.chunks())
 
     def times(vector: np.ndarray) -> np.ndarray:
-        vector = vector.ravel()
+        vector = scale * vector.ravel()
         return np.concatenate([part @ vector for part in parts()]) - mean @ vector
 
     def back(vector: np.ndarray) -> np.ndarray:
@@ -283,7 +297,7 @@ def _by_iteration(
         for part in parts():
             total = total + part.T @ vector[start : start + part.shape[0]]
             start += part.shape[0]
-        return total
+        return scale * total
 
     shape = len(rows), rows.n_features
     centred = LinearOperator(shape, times, back, dtype=np.float64)

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from skae._net import AutoencoderNet
 from skae._rows import Rows
@@ -189,7 +190,8 @@ def _train_by_folds(
     share = significant_share(judgement, nets[place].n_steps, FOLDS_ERRORS)
     net = _refit(rows, share, judgement, starts[place], execute)
     if share > 0:
-        net.module_.allow_for(float(np.mean(misfits, axis=0)[place]))
+        of_folds = [fold[place] for fold in misfits]
+        net.module_.allow_for(torch.stack(of_folds).mean(dim=0))
     return net
 
 

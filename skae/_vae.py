@@ -243,7 +243,7 @@ class VAETransformer(VariationalAutoencoder):
             What the codes on the straight line decode to; the ends are the
             reconstructions of the rows given.
         """
-        starts, ends = self.transform(X_from), self.transform(X_to)
+        starts, ends = self._codes_of(X_from), self._codes_of(X_to)
         check_pairs(starts, ends)
         check_count(n_steps, "n_steps")
         return self._path(starts, ends, n_steps, None)
@@ -268,13 +268,12 @@ class VAETransformer(VariationalAutoencoder):
             What the codes decode to; with ``at=None`` there is no axis of rows.
         """
         check_is_fitted(self)
-        check_component(component, self.n_components)
+        check_component(component, self._n_features_out)
         values = np.asarray(values, dtype=np.float64).ravel()
-        if at is None:
-            return self._sweep(component, values, np.zeros((1, self.n_components)), None)[
-                0
-            ]
-        return self._sweep(component, values, self.transform(at), None)
+        centre = np.zeros((1, self._n_features_out))
+        codes = centre if at is None else self._codes_of(at)
+        swept = self._sweep(component, values, codes, None)
+        return swept[0] if at is None else swept
 
     def direction(self, X_from, X_to):
         """Return the code of a difference, for arithmetic on codes.
@@ -290,7 +289,12 @@ class VAETransformer(VariationalAutoencoder):
             From the mean code of ``X_from`` to that of ``X_to``. Rows get what ``X_to``
             has by ``inverse_transform(transform(X) + direction)``.
         """
-        return self.transform(X_to).mean(axis=0) - self.transform(X_from).mean(axis=0)
+        return self._codes_of(X_to).mean(axis=0) - self._codes_of(X_from).mean(axis=0)
+
+    def _codes_of(self, X) -> np.ndarray:
+        """As transform, whatever container that is set to return."""
+        check_is_fitted(self)
+        return self._encode(Rows(self._validate(X)))
 
     def diagnose(self, X):
         """Say how well the model generates what the rows are made of.

@@ -48,7 +48,7 @@ class Gaussian(nn.Module):
         varies = spread > 0
         self.register_buffer("counted", varies.float())
         # From standardised units to those of X.
-        self.register_buffer("log_unit", spread[varies].log().sum().float())
+        self.register_buffer("log_unit", spread[varies].double().log().sum())
 
     def nats(self, reconstruction: Tensor, target: Tensor, log_noise: Tensor) -> Tensor:
         """Minus the log-density of each row of targets, in the units of X."""
@@ -56,12 +56,8 @@ class Gaussian(nn.Module):
         each = 0.5 * error.square() + (log_noise + HALF_LOG_TAU)
         return each @ self.counted + self.log_unit
 
-    def draw(
-        self, reconstruction: Tensor, log_noise: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        # Drawn on the CPU, so that all devices draw alike.
-        noise = torch.empty_like(reconstruction, device="cpu")
-        noise = noise.normal_(generator=generator).to(reconstruction)
+    def disturb(self, reconstruction: Tensor, log_noise: Tensor, noise: Tensor) -> Tensor:
+        """A row about the reconstruction, by standard normal noise."""
         return reconstruction + noise * log_noise.exp() * self.counted
 
 
@@ -72,10 +68,10 @@ class Bernoulli(nn.Module):
         # torch's own does not broadcast.
         return (F.softplus(logits) - target * logits).sum(dim=-1)
 
-    def draw(self, logits: Tensor, log_noise: None, generator: torch.Generator) -> Tensor:
-        """Logits so large that they are 0 or 1 as probabilities."""
-        level = torch.empty_like(logits, device="cpu").uniform_(generator=generator)
-        return torch.where(level.to(logits) < logits.sigmoid(), torch.inf, -torch.inf)
+    def disturb(self, logits: Tensor, log_noise: None, noise: Tensor) -> Tensor:
+        """By standard normal noise, logits that are 0 or 1 as probabilities."""
+        level = torch.special.ndtr(noise)
+        return torch.where(level < logits.sigmoid(), torch.inf, -torch.inf)
 
 
 class Noise(nn.Module):
@@ -157,30 +153,29 @@ class VariationalModule(AutoencoderModule):
         return VariationalOutput(reconstruction, code, mean, log_variance, self.log_noise)
 
     @torch.no_grad()
-    def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> float:
+    def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
         if self.noise is None or not self.noise.learned:
-            return 1.0
+            return torch.ones(())
         output = self(x, condition)
         error = (target - output.reconstruction) * (-output.log_noise).exp()
         counted = self.likelihood.counted
-        if not counted.any():
-            return 1.0
-        return float((error.square() @ counted).mean() / counted.sum())
+        misfit = error.square().mean(dim=0)
+        if len(self.noise.log_variance) == 1:  # shared by the features that count
+            misfit = (misfit @ counted / counted.sum().clamp(min=1)).reshape(1)
+        return misfit.cpu()
 
     @torch.no_grad()
-    def allow_for(self, misfit: float) -> None:
+    def allow_for(self, misfit: Tensor) -> None:
         # What is fitted leaves smaller errors than what is new, and a density that
         # expects the former is far off on the latter. The reverse is chance.
-        if misfit > 1:
-            self.noise.log_variance += math.log(misfit)
+        if self.noise is not None and self.noise.learned:
+            self.noise.log_variance += misfit.clamp(min=1.0).log().to(self.inputs.coarse)
 
-    def draw(
-        self, code: Tensor, condition: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
+    def draw(self, code: Tensor, condition: Tensor | None, noise: Tensor) -> Tensor:
         """Rows about what the user's codes decode to, in the units of X."""
         raw = self.basis.inverse(code).to(self._dtype)
-        mean = self.from_code(raw, condition)
-        return self.outputs.inverse(self.likelihood.draw(mean, self.log_noise, generator))
+        mean, noise = self.from_code(raw, condition), noise.to(self._dtype)
+        return self.outputs.inverse(self.likelihood.disturb(mean, self.log_noise, noise))
 
     @property
     def log_noise(self) -> Tensor | None:

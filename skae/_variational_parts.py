@@ -36,8 +36,8 @@ def make_variational_parts(estimator, statistics: Statistics) -> dict:
         precision, per_input = mean * (1 - mean), inputs.spread
     else:
         loadings, deviation = principal_factors(statistics, estimator.noise)
-        maps = torch.cat([torch.as_tensor(loadings.T), offsets]) / inputs.divisor
-        noise, bias = make_noise(deviation, inputs.spread, estimator.noise), None
+        maps = torch.cat([torch.as_tensor(loadings.T), offsets / inputs.divisor])
+        noise, bias = Noise(deviation, isinstance(estimator.noise, str)), None
         precision = per_input = torch.exp(-2 * noise().detach().double())
     n_components = statistics.n_components
     back, given = maps[:n_components], maps[n_components:]
@@ -77,36 +77,32 @@ def make_likelihood(likelihood: str, statistics: Statistics) -> nn.Module:
 
 def principal_factors(
     statistics: Statistics, noise: str | float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return loadings and the noise's standard deviation, in the units of X.
+) -> tuple[np.ndarray, Tensor]:
+    """Return loadings and the noise's standard deviation, in standardised units.
 
     They are those of probabilistic PCA, but that the noise of a feature is what the
-    loadings leave of its variance.
+    loadings leave of its variance. A noise that is learned knows no units, and so the
+    components are those of standardised rows; one that is fixed is in the units of X.
     """
-    spread = getattr(statistics, "residual_spread", statistics.spread)
-    variance = spread**2
-    principal = statistics.deviations**2
-    if isinstance(noise, str):
-        n_left = np.count_nonzero(variance) - len(principal)
-        left = max(variance.sum() - principal.sum(), 0.0)
-        isotropic = left / n_left if n_left > 0 else 0.0
-    else:
-        isotropic = noise**2
-    loadings = statistics.components * np.sqrt(np.maximum(principal - isotropic, 0.0))
-    if not isinstance(noise, str):
-        return loadings, np.full(len(variance), float(noise))
-    left = variance - (loadings**2).sum(axis=1)
-    return loadings, np.sqrt(np.maximum(left, NOISE_FLOOR**2 * statistics.spread**2))
-
-
-def make_noise(deviation: np.ndarray, spread: Tensor, noise: str | float) -> Noise:
-    """Return the noise in standardised units."""
+    spread = statistics.spread
     varies = spread > 0
-    standardized = torch.where(varies, torch.as_tensor(deviation) / spread, 1.0)
-    if noise != "shared":
-        return Noise(standardized, learned=noise == "feature")
-    seen = standardized[varies] if varies.any() else standardized
-    return Noise(seen.square().mean().sqrt().reshape(1), learned=True)
+    variance = getattr(statistics, "residual_spread", spread) ** 2
+    principal = statistics.deviations**2
+    if not isinstance(noise, str):
+        loadings = statistics.components * np.sqrt(np.maximum(principal - noise**2, 0.0))
+        unit = np.where(varies, spread, 1.0)
+        return loadings / unit[:, None], torch.as_tensor(noise / unit)
+    variance = np.where(varies, variance / np.where(varies, spread, 1.0) ** 2, 0.0)
+    n_left = np.count_nonzero(varies) - len(principal)
+    left = max(variance.sum() - principal.sum(), 0.0)
+    isotropic = left / n_left if n_left > 0 else 0.0
+    loadings = statistics.components * np.sqrt(np.maximum(principal - isotropic, 0.0))
+    left = np.maximum(variance - (loadings**2).sum(axis=1), NOISE_FLOOR**2)
+    if noise == "shared":
+        return loadings, torch.as_tensor(
+            [np.sqrt(left[varies].mean() if varies.any() else 1.0)]
+        )
+    return loadings, torch.as_tensor(np.sqrt(np.where(varies, left, 1.0)))
 
 
 def tight_posterior(

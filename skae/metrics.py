@@ -9,7 +9,8 @@ from sklearn.utils import check_array
 def reconstruction_r2(estimator, X, y=None):
     """Share of the variance of X that a transformer reconstructs.
 
-    One minus the squared error of ``inverse_transform(transform(X))`` over the squared
+    One minus the squared error of ``inverse_transform(transform(X))``, or of
+    ``reconstruct(X)`` where there is such a method, over the squared
     deviations of X from its column means, both summed over columns, in the units of the
     X given. It is a scorer: pass the function itself as ``scoring=`` to a grid search
     whose candidates are PCA, KernelPCA, autoencoders or Pipelines of them.
@@ -40,7 +41,10 @@ def reconstruction_r2(estimator, X, y=None):
     >>> print(f"{reconstruction_r2(PCA(2).fit(X), X):.3f}")
     0.978
     """
-    reconstruction = estimator.inverse_transform(estimator.transform(X))
+    if hasattr(estimator, "reconstruct"):  # which may know more of a row than its code
+        reconstruction = estimator.reconstruct(X)
+    else:
+        reconstruction = estimator.inverse_transform(estimator.transform(X))
     original = check_array(X, dtype=np.float64)
     reconstruction = check_array(reconstruction, dtype=np.float64)
     error = np.square(original - reconstruction).sum()

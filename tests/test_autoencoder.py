@@ -27,12 +27,12 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skae import AutoencoderTransformer
-from skae._autoencoder import OvercompleteWarning
+from skae.exceptions import OvercompleteWarning
 from skae.metrics import reconstruction_r2
 from skae.networks import conv_decoder, conv_encoder, mlp, residual_mlp
 
 quick = partial(AutoencoderTransformer, max_iter=3, random_state=0)
-overcomplete = pytest.mark.filterwarnings("ignore::skae._autoencoder.OvercompleteWarning")
+overcomplete = pytest.mark.filterwarnings("ignore::skae.exceptions.OvercompleteWarning")
 
 
 def pca_error(X, n_components, X_test=None):

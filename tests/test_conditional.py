@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -23,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import ConditionalVAE
+from skae.metrics import reconstruction_r2
 
 quick = partial(ConditionalVAE, max_iter=3, random_state=0)
 untrained = partial(
@@ -84,7 +86,7 @@ def test_bayes_rule_holds(fitted, iris):
         [fitted.score_samples(X, label) + np.log(1 / 3) for label in range(3)]
     )
 
-    assert_allclose(fitted.score_samples(X), logsumexp(joint, axis=1))
+    assert_allclose(fitted.score_samples(X), logsumexp(joint, axis=1), atol=1e-6)
     assert_allclose(fitted.score(X, y), joint[np.arange(150), y].mean() + np.log(3))
     assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0)
     assert_array_equal(fitted.predict(X), fitted.predict_proba(X).argmax(axis=1))
@@ -123,7 +125,8 @@ def test_numbers(n_conditions):
     assert vae.sample(442, y=y, random_state=0).shape == (442, 10)
     assert vae.translate(X[:5], y[:5], one).shape == (5, 10)
     assert vae.reconstruct(X[:1], one).shape == (1, 10)
-    for method in ("transform", "reconstruct", "score_samples", "predict", "sample"):
+    assert not hasattr(vae, "predict") and not hasattr(vae, "predict_proba")
+    for method in ("transform", "reconstruct", "score_samples", "sample"):
         argument = 3 if method == "sample" else X
         with pytest.raises(ValueError, match=r"cannot infer y: fit saw continuous"):
             getattr(vae, method)(argument)
@@ -146,6 +149,8 @@ def test_what_y_must_not_be(iris):
         vae.fit(X, np.array([["a", "b"]] * len(X)))
     with pytest.raises(ValueError, match=r"label 9, which was not among .* \[0, 1, 2\]"):
         vae.transform(X[:1], [9])
+    with pytest.raises(ValueError, match="types that cannot be ordered"):
+        vae.fit(X, np.array([1, "b", 2.5], dtype=object)[y])
     with pytest.raises(ValueError, match="y has 2 entries for 3 rows"):
         vae.transform(X[:3], [0, 1])
     with pytest.raises(ValueError, match="traverse has to know"):
@@ -211,6 +216,50 @@ def test_samples_are_of_the_kind_asked_for():
     assert knn.score(drawn, wanted) > 0.9
     assert knn.score(translated, wanted) > 0.9
     assert vae.score(X[:300]) > PCA(4).fit(X).score(X[:300])
+
+
+def test_features_with_nothing_in_common_but_y_are_no_fault():
+    rng = np.random.RandomState(0)
+    y = rng.randint(3, size=1000)
+    X = 3 * rng.normal(size=(3, 10))[y] + rng.normal(size=(1000, 10))
+    vae = ConditionalVAE(1, init="random", early_stopping=False, random_state=0)
+
+    figures = vae.fit(X, y).diagnose(X, y)  # and no warning, which would be an error
+
+    assert figures.code_use < 0.1  # of what y explains, nothing is the code's
+
+
+def test_rows_far_from_all_get_the_shares(fitted):
+    far = np.full((1, 4), 1e200)
+
+    assert_allclose(fitted.predict_proba(far), 1 / 3)
+    assert_allclose(fitted.predict_log_proba(far), np.log(1 / 3))
+
+
+def test_the_scorer_knows_more_than_the_code(fitted, iris):
+    assert reconstruction_r2(fitted, iris[0]) > 0.95
+
+
+def test_scikit_learns_monitor_sees_every_epoch(iris):
+    X, y = iris
+    monitor = ScoringMonitor(scoring={"r2": reconstruction_r2})
+    vae = quick(2, max_iter=4, early_stopping=False).set_callbacks(monitor).fit(X, y)
+    vae.fit(X[:100], y[:100])  # with fewer labels than before
+
+    curve = monitor.get_logs().data_as_pandas
+    assert (curve[curve["task_name"] == "epoch"]["r2"] > 0.5).all()
+
+
+def test_containers_come_from_transform_alone(iris):
+    X, y = iris
+    vae = quick(2).fit(X, y)
+    other = quick(2).fit(X, y).set_output(transform="pandas")
+
+    assert isinstance(other.transform(X), pd.DataFrame)
+    assert_array_equal(other.translate(X, y, 1), vae.translate(X, y, 1))
+    assert_array_equal(other.interpolate(X[:2], X[2:4]), vae.interpolate(X[:2], X[2:4]))
+    assert_array_equal(other.traverse(0, [1], at=X[:2]), vae.traverse(0, [1], at=X[:2]))
+    assert_array_equal(other.direction(X[:2], X[2:4]), vae.direction(X[:2], X[2:4]))
 
 
 def test_translation_into_the_same_is_reconstruction(fitted, iris):

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
@@ -28,7 +29,7 @@ class FakeNet:
 
     n_steps = 10
     kept_step_ = 5
-    misfit_ = 1.5
+    misfit_ = torch.tensor(1.5)
 
     def __init__(self, start):
         self.start = start
