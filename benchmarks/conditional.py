@@ -1,7 +1,7 @@
 """Whether ConditionalVAE makes, translates and recognises digits as asked.
 
 It is fitted to MNIST's training rows with their labels, in [0, 1], with a Bernoulli
-likelihood and 8 components, everything else as it comes. A 3-nearest-neighbour
+likelihood and 6 components, everything else as it comes. A 3-nearest-neighbour
 classifier on the real training digits says what is recognised:
 
 samples
@@ -43,7 +43,7 @@ from sklearn.pipeline import make_pipeline
 from skae import ConditionalVAE
 
 RESULTS = Path(__file__).with_name("results")
-K = 8
+K = 6
 
 
 def load(n_train: int | None) -> tuple:

@@ -159,17 +159,18 @@ class VariationalModule(AutoencoderModule):
         output = self(x, condition)
         error = (target - output.reconstruction) * (-output.log_noise).exp()
         counted = self.likelihood.counted
-        misfit = error.square().mean(dim=0)
-        if len(self.noise.log_variance) == 1:  # shared by the features that count
-            misfit = (misfit @ counted / counted.sum().clamp(min=1)).reshape(1)
-        return misfit.cpu()
+        misfit = error.square().mean(dim=0) @ counted
+        return (misfit / counted.sum().clamp(min=1)).cpu()
 
     @torch.no_grad()
     def allow_for(self, misfit: Tensor) -> None:
         # What is fitted leaves smaller errors than what is new, and a density that
         # expects the former is far off on the latter. The reverse is chance.
         if self.noise is not None and self.noise.learned:
-            self.noise.log_variance += misfit.clamp(min=1.0).log().to(self.inputs.coarse)
+            now = self.noise.log_variance
+            wider = now + misfit.clamp(min=1.0).log().to(now)
+            # No feature's noise exceeds its whole variance, 1.
+            now.copy_(torch.maximum(now, wider.clamp(max=0.0)))
 
     def draw(self, code: Tensor, condition: Tensor | None, noise: Tensor) -> Tensor:
         """Rows about what the user's codes decode to, in the units of X."""
