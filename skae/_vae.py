@@ -74,15 +74,15 @@ class VAETransformer(VariationalAutoencoder):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_wine
     >>> from sklearn.decomposition import PCA
     >>> from skae import VAETransformer
-    >>> X, _ = load_iris(return_X_y=True)
+    >>> X, _ = load_wine(return_X_y=True)
     >>> vae = VAETransformer(2, random_state=0).fit(X)
     >>> vae.transform(X).shape
-    (150, 2)
+    (178, 2)
     >>> vae.sample(3, random_state=0).shape
-    (3, 4)
+    (3, 13)
     >>> vae.score(X) > PCA(2).fit(X).score(X)
     True
     """
