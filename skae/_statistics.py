@@ -6,7 +6,7 @@ covariance, whichever matrix is smaller.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,6 +49,16 @@ class Statistics:
 
     target_mean, target_spread : ndarray of shape (n_outputs,)
         The same of the targets; the rows' own where no target is given.
+
+    offsets : ndarray of shape (n_conditions, n_features)
+        Change of the mean row per unit of each condition that was regressed on.
+
+    condition_box : ndarray of shape (2, n_conditions)
+        Least and largest value of each.
+
+    residual_spread : ndarray of shape (n_features,)
+        Standard deviation about the mean that its condition gives a row; the spread
+        where nothing was regressed on.
     """
 
     mean: np.ndarray
@@ -60,6 +70,9 @@ class Statistics:
     n_conditions: int
     target_mean: np.ndarray
     target_spread: np.ndarray
+    offsets: np.ndarray
+    condition_box: np.ndarray
+    residual_spread: np.ndarray
 
     @property
     def is_paired(self) -> bool:
@@ -118,67 +131,52 @@ def describe(
         n_conditions=0 if rows.condition is None else rows.condition.shape[1],
         target_mean=target.mean,
         target_spread=target.spread,
+        offsets=np.zeros((0, rows.n_features)),
+        condition_box=np.zeros((2, 0)),
+        residual_spread=x.spread,
     )
-
-
-@dataclass(frozen=True)
-class ConditionalStatistics(Statistics):
-    """Statistics of rows that come with a condition.
-
-    Components and deviations are those of what the condition leaves of the rows.
-
-    Attributes
-    ----------
-    offsets : ndarray of shape (n_conditions, n_features)
-        Change of the mean row per unit of each condition, in the units of X.
-
-    residual_spread : ndarray of shape (n_features,)
-        Standard deviation of each feature about the mean that its condition gives it.
-
-    condition_box : ndarray of shape (2, n_conditions)
-        Least and largest value of each condition.
-    """
-
-    offsets: np.ndarray
-    residual_spread: np.ndarray
-    condition_box: np.ndarray
 
 
 def describe_given(
     rows: Rows, n_components: int, trained: Rows | None = None, standardized: bool = False
-) -> ConditionalStatistics:
+) -> Statistics:
     """Take the statistics of rows with a condition, by regression on it.
 
-    Components come from 10,000 rows at most, fewer where they are wide.
+    Components are those of what the condition leaves of the rows, in units of the whole
+    rows' spread if ``standardized``. They come from 10,000 rows at most, fewer where they
+    are wide.
     """
-    whole = describe(rows, n_components, trained)
-    squares, products = 0.0, 0.0
+    x = _moments(rows, "x")
+    squares, products, boxes = 0.0, 0.0, []
     for batch in rows.chunks():
         condition = batch.condition.double().numpy()
         squares = squares + condition.T @ condition
-        products = products + condition.T @ (batch.x.double().numpy() - whole.mean)
+        products = products + condition.T @ (batch.x.double().numpy() - x.mean)
+        boxes += [condition.min(axis=0), condition.max(axis=0)]
     # A condition that never occurs has no offset.
-    slight = 1e-9 * len(rows) * np.eye(whole.n_conditions)
+    slight = 1e-9 * len(rows) * np.eye(rows.condition.shape[1])
     offsets = np.linalg.solve(squares + slight, products)
     n_some = min(len(rows), RESIDUALS, max(1, DENSE_VALUES // rows.n_features))
     places = np.linspace(0, len(rows) - 1, n_some).astype(int)
     some = rows.subset(places)[:]
-    condition = some.condition.double().numpy()
-    residuals = some.x.double().numpy() - whole.mean - condition @ offsets
-    left = describe(Rows(residuals), n_components)
-    # The spread of a constant column is exactly 0, that of its residuals rounding.
-    varies = whole.spread > 0
-    residual_spread = np.where(varies, left.spread, 0.0)
-    if standardized:
-        residuals /= np.where(varies, whole.spread, np.inf)
-        left = describe(Rows(residuals), n_components)
-    boxes = [torch.stack(batch.condition.aminmax(dim=0)) for batch in rows.chunks()]
-    low, high = torch.cat(boxes).double().aminmax(dim=0)
-    return ConditionalStatistics(
-        **{**vars(whole), "components": left.components, "deviations": left.deviations},
+    residuals = (
+        some.x.double().numpy() - x.mean - some.condition.double().numpy() @ offsets
+    )
+    varies = x.spread > 0
+    unit = np.where(varies & standardized, x.spread, 1.0)
+    # Of a constant column, rounding is left.
+    left = describe(Rows(np.where(varies, residuals / unit, 0.0)), n_components)
+    return replace(
+        left,
+        mean=x.mean,
+        spread=x.spread,
+        box=_box(rows if trained is None else trained),
+        n_conditions=len(offsets),
+        target_mean=x.mean,
+        target_spread=x.spread,
         offsets=offsets,
-        residual_spread=residual_spread,
-        condition_box=np.stack([low, high]),
+        condition_box=np.stack([np.min(boxes, axis=0), np.max(boxes, axis=0)]),
+        residual_spread=left.spread * unit,
     )
 
 

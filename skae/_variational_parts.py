@@ -23,10 +23,8 @@ def make_variational_parts(estimator, statistics: Statistics) -> dict:
     """Return the arguments of :class:`skae._variational.VariationalModule`."""
     bernoulli = estimator.likelihood == "bernoulli"
     inputs, outputs = make_units(statistics, bernoulli)
-    # A condition moves the mean; without one there are no rows of offsets.
-    offsets = torch.as_tensor(
-        getattr(statistics, "offsets", np.zeros((0, statistics.n_features)))
-    )
+    offsets = torch.as_tensor(statistics.offsets)  # a condition moves the mean
+    condition_box = torch.as_tensor(statistics.condition_box)
     if bernoulli:
         loadings = torch.as_tensor(statistics.components * statistics.deviations)
         maps, bias = to_logits(torch.cat([loadings.T, offsets]), inputs.mean)
@@ -46,17 +44,13 @@ def make_variational_parts(estimator, statistics: Statistics) -> dict:
     into = torch.cat([into, -(offsets / inputs.divisor) @ into])
     box = inputs(torch.as_tensor(statistics.box))
     codes_box = torch.tensor([[-PRIOR_BOX], [PRIOR_BOX]]).repeat(1, n_components)
-    if len(offsets):
-        condition_box = torch.as_tensor(statistics.condition_box)
-        box = torch.cat([box, condition_box], dim=1)
-        codes_box = torch.cat([codes_box, condition_box], dim=1)
     start = Start(
         into=torch.cat([into, torch.zeros_like(into)], dim=1),
         into_bias=torch.cat([torch.zeros_like(log_variance), log_variance]),
         back=torch.cat([back, given]),
         back_bias=bias,
-        box=box,
-        codes_box=codes_box,
+        box=torch.cat([box, condition_box], dim=1),
+        codes_box=torch.cat([codes_box, condition_box], dim=1),
     )
     unit = torch.ones(n_components, dtype=torch.float64)
     return {
@@ -86,7 +80,7 @@ def principal_factors(
     """
     spread = statistics.spread
     varies = spread > 0
-    variance = getattr(statistics, "residual_spread", spread) ** 2
+    variance = statistics.residual_spread**2
     principal = statistics.deviations**2
     if not isinstance(noise, str):
         loadings = statistics.components * np.sqrt(np.maximum(principal - noise**2, 0.0))
