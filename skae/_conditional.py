@@ -16,13 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae import _codes
 from skae._conditions import Labels, Numbers, check_condition
 from skae._docs import documented
-from skae._generative import (
-    VariationalAutoencoder,
-    check_component,
-    check_count,
-    check_pairs,
-    mix,
-)
+from skae._generative import VariationalAutoencoder, check_count
 from skae._rows import Rows
 from skae._statistics import Statistics, describe_given
 
@@ -551,12 +545,7 @@ class ConditionalVAE(VariationalAutoencoder):
             What the codes on the straight line decode to; the ends are the
             reconstructions of the rows given.
         """
-        check_count(n_steps, "n_steps")
-        before, after = self._rows(X_from, y), self._rows(X_to, y)
-        starts, ends = self._encode(before), self._encode(after)
-        check_pairs(starts, ends)
-        conditions = mix(before.condition, after.condition, n_steps)
-        return self._path(starts, ends, n_steps, conditions)
+        return self._interpolate(self._rows(X_from, y), self._rows(X_to, y), n_steps)
 
     def traverse(self, component, values, at=None, *, y=None):
         """Show what a component does.
@@ -582,19 +571,16 @@ class ConditionalVAE(VariationalAutoencoder):
             What the codes decode to; with ``at=None`` there is no axis of rows.
         """
         check_is_fitted(self)
-        check_component(component, self._n_features_out)
-        values = np.asarray(values, dtype=np.float64).ravel()
         if at is not None:
             rows = self._rows(at, y)
-            return self._sweep(component, values, self._encode(rows), rows.condition)
+            return self._traverse(component, values, self._encode(rows), rows.condition)
         if y is None:
             raise ValueError(
                 "traverse has to know what the rows shall be. Pass y, or rows as at=, "
                 "whose labels are inferred."
             )
         condition = self._condition.columns(y, 1)
-        centre = np.zeros((1, self._n_features_out))
-        return self._sweep(component, values, centre, condition)[0]
+        return self._traverse(component, values, self._centre(), condition)[0]
 
     def direction(self, X_from, X_to, *, y=None):
         """Return the code of a difference, for arithmetic on codes.
@@ -612,9 +598,7 @@ class ConditionalVAE(VariationalAutoencoder):
         direction : ndarray of shape (n_components,)
             From the mean code of ``X_from`` to that of ``X_to``.
         """
-        starts = self._encode(self._rows(X_from, y))
-        ends = self._encode(self._rows(X_to, y))
-        return ends.mean(axis=0) - starts.mean(axis=0)
+        return self._direction(self._rows(X_from, y), self._rows(X_to, y))
 
     def diagnose(self, X, y=None):
         """Say how well the model generates what the rows are made of.

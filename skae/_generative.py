@@ -4,7 +4,6 @@ import copy
 import inspect
 from functools import partial
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,13 +20,8 @@ from skae._base import (
     check_probabilities,
     torch_dtype,
 )
-from skae._diagnosis import (
-    Neighborhoods,
-    continuity,
-    have_in_common,
-    n_compared,
-    spread_out,
-)
+from skae._collapse import Usage, comparable, compare, warn_of_collapse
+from skae._diagnosis import spread_out
 from skae._fitting import Fitting
 from skae._modules import LinearPath, paths
 from skae._net import AutoencoderNet
@@ -37,20 +31,13 @@ from skae._statistics import Statistics, describe
 from skae._variational import (
     NegativeELBO,
     VariationalModule,
-    kl_from_standard_normal,
     log_evidence,
     posterior_moments,
 )
 from skae._variational_parts import make_likelihood, make_variational_parts
-from skae.exceptions import CollapseWarning, warn_caller
 
-# A component is in use where the posterior's mean varies by more than this (Burda et
-# al.); the prior's variance is 1.
-ACTIVE_VARIANCE = 0.01
 # A density may keep all codes that it is fitted to; mixtures do not.
 MAX_CODES, MAX_MIXED_CODES = 5_000, 50_000
-# Shares below which fit warns.
-LEAST_CODE_USE, LEAST_COVERAGE = 0.001, 0.2
 
 
 class VariationalAutoencoder(BaseAutoencoder):
@@ -107,7 +94,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             self.noise_variance_ = _noise_variance(self.module_)
         self.prior_ = self._fit_prior(fitting.rows, net.seed)
         if not fitting.in_parts:
-            self._warn_of_collapse(fitting.rows, net.seed)
+            warn_of_collapse(self, fitting.rows, np.random.RandomState(net.seed))
 
     def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
         usage = Usage.of(self.net_, rows, torch_dtype(rows.x.dtype), self._chunk())
@@ -118,7 +105,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             permutation = torch.eye(len(order), dtype=torch.float64)[:, order]
             basis.turn(torch.zeros_like(basis.shift), permutation.to(basis.shift))
         self.kl_per_component_ = usage.kl[order].numpy()
-        self.active_units_ = int((usage.variance > ACTIVE_VARIANCE).sum())
+        self.active_units_ = usage.n_active
         decoder = self.module_.decoder
         if isinstance(decoder, LinearPath):
             known = torch.stack([decoder.low, decoder.high])
@@ -141,34 +128,6 @@ class VariationalAutoencoder(BaseAutoencoder):
             prior.set_params(random_state=seed)
         prior.fit(mean + deviation * noise)
         return prior
-
-    def _warn_of_collapse(self, rows: Rows, seed: int) -> None:
-        random_state = np.random.RandomState(seed)
-        used = {"code_use": 0.0}
-        if self.active_units_ > 0:
-            used = self._compare(rows, random_state)
-        remedy = (
-            f"Lower beta={self.beta} or raise kl_warm_up={self.kl_warm_up}, set "
-            "free_bits=0.1, or freeze parts of the encoder for some epochs; diagnose(X) "
-            "tells more."
-        )
-        if used["code_use"] < LEAST_CODE_USE:
-            if not have_in_common(self._left_by_condition(rows)):
-                return  # then there is nothing that a code could say
-            problem = "The posterior has collapsed: no component says anything of a row."
-            if self.active_units_ > 0:
-                share = f"{used['code_use']:.2%}"
-                problem = f"The decoder ignores the code: it explains {share} of X."
-            warn_caller(f"{problem} {remedy}", CollapseWarning)
-        elif used["coverage"] < LEAST_COVERAGE * used["reconstruction_coverage"]:
-            message = (
-                "Samples lack the variety of the data (mode collapse): they reach "
-                f"{used['coverage']:.1%} of the rows' neighbourhoods, reconstructions "
-                f"{used['reconstruction_coverage']:.1%}. Codes do not follow the prior: "
-                f"raise beta={self.beta}, or fit a prior to them, such as "
-                "prior=GaussianMixture(10); diagnose(X) tells more."
-            )
-            warn_caller(message, CollapseWarning)
 
     # Codes and rows, condition included.
 
@@ -221,107 +180,56 @@ class VariationalAutoencoder(BaseAutoencoder):
         noises = random_state.normal(size=(len(codes), self.n_features_in_))
         return self._map(_draw, Rows(codes, noises, condition))
 
-    def _path(
-        self, starts: np.ndarray, ends: np.ndarray, n_steps: int, conditions
-    ) -> np.ndarray:
-        """Decode straight lines: (n_pairs, n_steps, n_outputs)."""
-        flat = self._decode(mix(starts, ends, n_steps), conditions)
-        return flat.reshape(len(starts), n_steps, -1)
+    def _interpolate(self, before: Rows, after: Rows, n_steps: int) -> np.ndarray:
+        """Decode the lines between codes: (n_pairs, n_steps, n_features)."""
+        check_count(n_steps, "n_steps")
+        if len(before) != len(after):
+            raise ValueError(
+                f"X_from has {len(before)} rows and X_to has {len(after)}. Paths lead "
+                "from row to row, so pass as many of both."
+            )
+        codes = mix(self._encode(before), self._encode(after), n_steps)
+        condition = before.condition
+        if condition is not None:
+            condition = mix(condition, after.condition, n_steps)
+        return self._decode(codes, condition).reshape(len(before), n_steps, -1)
 
-    def _sweep(
-        self, component: int, values: np.ndarray, codes: np.ndarray, condition
+    def _traverse(
+        self, component: int, values, codes: np.ndarray, condition: np.ndarray | None
     ) -> np.ndarray:
         """Decode codes whose one component takes each value in turn."""
+        n_components = codes.shape[1]
+        if not isinstance(component, Integral) or not 0 <= component < n_components:
+            raise ValueError(
+                f"component={component!r} must be an integer from 0 to "
+                f"{n_components - 1}: there are n_components={n_components}."
+            )
+        values = np.asarray(values, dtype=np.float64).ravel()
         swept = np.repeat(codes[:, None], len(values), axis=1)
         swept[:, :, component] = values
         if condition is not None:
             condition = np.repeat(condition, len(values), axis=0)
-        flat = self._decode(swept.reshape(-1, codes.shape[1]), condition)
+        flat = self._decode(swept.reshape(-1, n_components), condition)
         return flat.reshape(len(codes), len(values), -1)
 
-    # Diagnosis.
+    def _centre(self) -> np.ndarray:
+        """The code in the middle of the prior."""
+        return np.zeros((1, self._n_features_out))
 
-    def _compare(self, rows: Rows, random_state) -> dict[str, float]:
-        """Figures of samples beside rows."""
-        rows = rows.subset(spread_out(len(rows), n_compared(rows.n_features)))
-        real = self._comparable(rows)
-        scale = self.module_.inputs.divisor.cpu().numpy()
-        condition = rows[:].condition
-        condition = None if condition is None else condition.numpy()
-        codes = self._encode(rows).astype(np.float64)
-        around = Neighborhoods(real)
-
-        def decode(codes: np.ndarray) -> np.ndarray:
-            return self._decode(codes, condition) / scale
-
-        again = decode(codes)
-        drawn = decode(self._draw_codes(len(real), random_state))
-        partner = random_state.permutation(len(codes))
-        halfway = decode((codes + codes[partner]) / 2)
-        variance = np.square(real - real.mean(axis=0)).sum()
-        moved = np.square(again - decode(np.zeros_like(codes))).sum()
-        return {
-            "code_use": float(moved / variance) if variance > 0 else 0.0,
-            "coverage": around.covered(drawn),
-            "reconstruction_coverage": around.covered(again),
-            "completeness": around.holding(drawn),
-            "interpolability": around.holding(halfway),
-            "continuity": continuity(decode, codes, random_state),
-        }
-
-    def _left_by_condition(self, rows: Rows) -> np.ndarray:
-        """The same, less what decodes from the centre of the prior."""
-        rows = rows.subset(spread_out(len(rows), n_compared(rows.n_features)))
-        condition = rows[:].condition
-        centre = np.zeros((len(rows), self._n_features_out))
-        decoded = self._decode(centre, None if condition is None else condition.numpy())
-        return (
-            self._comparable(rows) - decoded / self.module_.inputs.divisor.cpu().numpy()
-        )
-
-    def _comparable(self, rows: Rows) -> np.ndarray:
-        """At most so many rows, with features in units of their standard deviation."""
-        rows = rows.subset(spread_out(len(rows), n_compared(rows.n_features)))
-        return rows[:].x.double().numpy() / self.module_.inputs.divisor.cpu().numpy()
+    def _direction(self, before: Rows, after: Rows) -> np.ndarray:
+        return self._encode(after).mean(axis=0) - self._encode(before).mean(axis=0)
 
     def _figures(self, rows: Rows) -> pd.Series:
+        """What ``diagnose`` returns."""
         usage = Usage.of(self.net_, rows, torch_dtype(rows.x.dtype), self._chunk())
-        evidence = float(self._evidence(rows).mean())
         figures = {
-            "log_likelihood": evidence,
+            "log_likelihood": float(self._evidence(rows).mean()),
             "kl": float(usage.kl.sum()),
-            "active_units": float((usage.variance > ACTIVE_VARIANCE).sum()),
+            "active_units": float(usage.n_active),
         }
         # A seed of its own: the figures of the same rows are the same.
-        return pd.Series(figures | self._compare(rows, check_random_state(0)))
-
-
-class Usage(NamedTuple):
-    """What the components of the code do over some rows, in the user's basis."""
-
-    kl: Tensor  # (n_components,), nats
-    variance: Tensor  # (n_components,), of the posterior's mean
-    extremes: Tensor  # (2, n_components), least and largest mean, in the decoder's basis
-
-    @classmethod
-    def of(
-        cls, net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int
-    ) -> "Usage":
-        totals, extremes = None, None
-        for sums, outermost in net.apply(_sum_up, rows, dtype, chunk):
-            totals = sums if totals is None else totals + sums
-            seen = outermost if extremes is None else torch.cat([extremes, outermost])
-            extremes = torch.stack(seen.aminmax(dim=0))
-        kl, mean, square = totals / len(rows)
-        return cls(kl, square - mean.square(), extremes)
-
-
-def _sum_up(module: VariationalModule, batch: Batch) -> tuple[Tensor, Tensor]:
-    mean, log_variance = module.posterior(module.standardize(batch.x), batch.condition)
-    kl = kl_from_standard_normal(mean, log_variance)
-    sums = torch.stack([kl.sum(dim=0), mean.sum(dim=0), mean.square().sum(dim=0)])
-    order = module.basis.rotation.to(sums)
-    return (sums @ order).cpu().double(), torch.stack(mean.aminmax(dim=0)).cpu()
+        compared = compare(self, comparable(rows), check_random_state(0))
+        return pd.Series(figures | compared)
 
 
 def _draw(module: VariationalModule, batch: Batch) -> Tensor:
@@ -349,19 +257,3 @@ def mix(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
 def check_count(value: int, name: str) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name}={value!r} must be an integer of at least 1.")
-
-
-def check_component(component: int, n_components: int) -> None:
-    if not isinstance(component, Integral) or not 0 <= component < n_components:
-        raise ValueError(
-            f"component={component!r} must be an integer from 0 to {n_components - 1}: "
-            f"there are n_components={n_components}."
-        )
-
-
-def check_pairs(starts: np.ndarray, ends: np.ndarray) -> None:
-    if len(starts) != len(ends):
-        raise ValueError(
-            f"X_from has {len(starts)} rows and X_to has {len(ends)}. Paths lead from "
-            "row to row, so pass as many of both."
-        )

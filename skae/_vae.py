@@ -3,17 +3,11 @@
 Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014.
 """
 
-import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skae._docs import documented
-from skae._generative import (
-    VariationalAutoencoder,
-    check_component,
-    check_count,
-    check_pairs,
-)
+from skae._generative import VariationalAutoencoder, check_count
 from skae._rows import Rows
 
 
@@ -140,6 +134,10 @@ class VAETransformer(VariationalAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _rows(self, X) -> Rows:
+        check_is_fitted(self)
+        return Rows(self._validate(X))
+
     def posterior(self, X):
         """Say which codes a row may have.
 
@@ -156,8 +154,7 @@ class VAETransformer(VariationalAutoencoder):
         deviation : ndarray of shape (n_samples, n_components)
             Standard deviations of the posterior, 1 where a component says nothing.
         """
-        check_is_fitted(self)
-        return self._moments(Rows(self._validate(X)))
+        return self._moments(self._rows(X))
 
     def score_samples(self, X):
         """Log-likelihood of each row, in nats.
@@ -179,8 +176,7 @@ class VAETransformer(VariationalAutoencoder):
         scores : ndarray of shape (n_samples,), float64
             Log-likelihoods. Higher is better.
         """
-        check_is_fitted(self)
-        return self._evidence(Rows(self._validate(X)))
+        return self._evidence(self._rows(X))
 
     def score(self, X, y=None):
         """Return the mean of :meth:`score_samples`.
@@ -243,10 +239,7 @@ class VAETransformer(VariationalAutoencoder):
             What the codes on the straight line decode to; the ends are the
             reconstructions of the rows given.
         """
-        starts, ends = self._codes_of(X_from), self._codes_of(X_to)
-        check_pairs(starts, ends)
-        check_count(n_steps, "n_steps")
-        return self._path(starts, ends, n_steps, None)
+        return self._interpolate(self._rows(X_from), self._rows(X_to), n_steps)
 
     def traverse(self, component, values, at=None):
         """Show what a component does.
@@ -268,11 +261,8 @@ class VAETransformer(VariationalAutoencoder):
             What the codes decode to; with ``at=None`` there is no axis of rows.
         """
         check_is_fitted(self)
-        check_component(component, self._n_features_out)
-        values = np.asarray(values, dtype=np.float64).ravel()
-        centre = np.zeros((1, self._n_features_out))
-        codes = centre if at is None else self._codes_of(at)
-        swept = self._sweep(component, values, codes, None)
+        codes = self._centre() if at is None else self._encode(self._rows(at))
+        swept = self._traverse(component, values, codes, None)
         return swept[0] if at is None else swept
 
     def direction(self, X_from, X_to):
@@ -289,12 +279,7 @@ class VAETransformer(VariationalAutoencoder):
             From the mean code of ``X_from`` to that of ``X_to``. Rows get what ``X_to``
             has by ``inverse_transform(transform(X) + direction)``.
         """
-        return self._codes_of(X_to).mean(axis=0) - self._codes_of(X_from).mean(axis=0)
-
-    def _codes_of(self, X) -> np.ndarray:
-        """As transform, whatever container that is set to return."""
-        check_is_fitted(self)
-        return self._encode(Rows(self._validate(X)))
+        return self._direction(self._rows(X_from), self._rows(X_to))
 
     def diagnose(self, X):
         """Say how well the model generates what the rows are made of.
@@ -318,5 +303,4 @@ class VAETransformer(VariationalAutoencoder):
             Features are in units of their standard deviation there, and samples
             without noise; a neighbourhood reaches to the fifth nearest row.
         """
-        check_is_fitted(self)
-        return self._figures(Rows(self._validate(X)))
+        return self._figures(self._rows(X))

@@ -18,7 +18,7 @@ LAYERS = [
     {"_variational_parts"},
     {"_net"},
     {"_ensemble", "_stream"},
-    {"_training", "_codes"},
+    {"_training", "_codes", "_collapse"},
     {"_fitting"},
     {"_base"},
     {"_generative"},
