@@ -48,10 +48,13 @@ def test_far_from_training_inputs_only_the_linear_map_is_left(seed, distance):
     learned(torch.randn(50, 3))  # in training mode: makes the box
     learned.eval()
     far = distance * torch.nn.functional.normalize(torch.randn(4, 3))
+    inside, _ = learned._inside(far)
 
     correction = learned(far) - far @ learned.weight
 
-    assert correction.abs().max() < 1e-2
+    # Of what it is at the edge of the box, which these random weights make any size.
+    at_the_edge = learned._correction(inside)
+    assert correction.abs().max() < 5e-3 * at_the_edge.abs().max()
 
 
 def test_inside_the_box_training_and_inference_agree():
