@@ -18,10 +18,10 @@ from skae._base import (
     AT_LEAST_ONE,
     BaseAutoencoder,
     check_probabilities,
-    torch_dtype,
 )
 from skae._collapse import Usage, comparable, compare, warn_of_collapse
 from skae._diagnosis import spread_out
+from skae._fitted import torch_dtype
 from skae._fitting import Fitting
 from skae._modules import LinearPath, paths
 from skae._net import AutoencoderNet

@@ -7,9 +7,8 @@ validation loss, which counts steps because an epoch may be four steps or forty 
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -19,15 +18,14 @@ from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from torch import Tensor
 
 from skae._gradients import written_out
+from skae._inference import DERIVED, InferenceMixin
 from skae._rows import Batch, Rows, ShuffledBatches
-from skae._runtime import count_weights
 from skae._watch import Watch
 
-DERIVED = ("_twin", "_counted")  # kept beside the module, made anew when missing
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
-class AutoencoderNet(skorch.NeuralNet):
+class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
     """Trains a module for a number of steps and keeps the weights that validate best.
 
     Parameters
@@ -115,15 +113,6 @@ class AutoencoderNet(skorch.NeuralNet):
         if condition is not None:
             condition = condition.to(standardized.dtype)
         return Batch(standardized, target, condition)
-
-    def to_device(self, values: Tensor | None) -> Tensor | None:
-        if values is None:
-            return None
-        if self.device == "cpu":
-            return values
-        if torch.device(self.device).type == "mps":  # has no float64
-            values = values.float()
-        return values.to(self.device)
 
     # The loop.
 
@@ -372,45 +361,6 @@ class AutoencoderNet(skorch.NeuralNet):
         twin.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
         twin.callbacks = [c for c in self.callbacks if not _is_hook(c)]
         return twin
-
-    def module_for(self, dtype: torch.dtype) -> torch.nn.Module:
-        """The module, able to compute in ``dtype``; a float64 twin is made once."""
-        if dtype != torch.float64 or torch.device(self.device).type == "mps":
-            return self.module_
-        source, state, versions, twin = self.__dict__.get("_twin", (None, [], [], None))
-        if source is not self.module_ or versions != [t._version for t in state]:
-            state = chain(self.module_.parameters(), self.module_.buffers())
-            state = [tensor for tensor in state if not tensor.is_inference()]
-            twin = copy.deepcopy(self.module_).double()
-            versions = [tensor._version for tensor in state]
-            self.__dict__["_twin"] = self.module_, state, versions, twin
-        return twin
-
-    @property
-    def n_weights(self) -> int:
-        """Number of weights, a measure of the work that a row makes."""
-        counted, n_weights = self.__dict__.get("_counted", (None, 0))
-        if counted is not self.module_:
-            n_weights = count_weights(self.module_)
-            self.__dict__["_counted"] = self.module_, n_weights
-        return n_weights
-
-    def apply(
-        self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int
-    ) -> Iterator:
-        """Yield ``function(module, batch)`` for each chunk, batches in data units."""
-        module = self.module_for(dtype)
-        for batch in rows.chunks(chunk):
-            with torch.inference_mode():
-                result = function(module, Batch(*(self.to_device(v) for v in batch)))
-            yield result
-
-    def map_batches(
-        self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int
-    ) -> np.ndarray:
-        """The same, put together to one array."""
-        results = [r.cpu() for r in self.apply(function, rows, dtype, chunk)]
-        return (results[0] if len(results) == 1 else torch.cat(results)).numpy()
 
     def __getstate__(self):
         state = self.__dict__.copy()

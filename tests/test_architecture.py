@@ -14,12 +14,12 @@ LAYERS = [
     {"losses", "networks", "_rows", "_runtime", "_optimizer", "_watch"}
     | {"_conditions", "_diagnosis", "exceptions"},
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
-    {"_gradients", "_members", "_parts", "_variational"},
+    {"_gradients", "_members", "_parts", "_variational", "_inference"},
     {"_variational_parts"},
     {"_net"},
     {"_ensemble", "_stream"},
     {"_training", "_codes", "_collapse"},
-    {"_fitting"},
+    {"_fitting", "_fitted"},
     {"_base"},
     {"_generative"},
     {"_autoencoder", "_vae", "_conditional"},  # leaves: they never import each other
