@@ -2,7 +2,8 @@
 
 from skae._autoencoder import AutoencoderTransformer
 from skae._conditional import ConditionalVAE
+from skae._denoising import DenoisingAE
 from skae._vae import VAETransformer
 
-__all__ = ["AutoencoderTransformer", "ConditionalVAE", "VAETransformer"]
+__all__ = ["AutoencoderTransformer", "ConditionalVAE", "DenoisingAE", "VAETransformer"]
 __version__ = "0.1.0"

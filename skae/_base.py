@@ -116,9 +116,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         with _all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
             X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
             self._check_parameters(X)
-            if self.warm_start and hasattr(self, "net_"):
-                self._check_module(X, "warm_start=True", "Use warm_start=False")
             rows = self._make_rows(X, y)
+            if self.warm_start and hasattr(self, "net_"):
+                self._check_module(rows, "warm_start=True", "Use warm_start=False")
             fitting = Fitting(self, rows, check_random_state(self.random_state))
             context = self._init_callback_context(max_subtasks=fitting.max_epochs)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -169,9 +169,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
                 self, X, dtype=FLOATS, accept_sparse="csr", reset=not goes_on
             )
             self._check_parameters(X)
-            if goes_on:
-                self._check_module(X, "partial_fit", "Clone the estimator")
             rows = self._make_rows(X, y)
+            if goes_on:
+                self._check_module(rows, "partial_fit", "Clone the estimator")
             random_state = check_random_state(self.random_state)
             fitting = Fitting(self, rows, random_state, in_parts=True)
             name = type(self).__name__
@@ -192,10 +192,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         resolve_widths(self.hidden_layer_sizes, X.shape[1])
         resolve_device(self.device)
 
-    def _check_module(self, X, doing: str, way_out: str) -> None:
+    def _check_module(self, rows: Rows, doing: str, way_out: str) -> None:
         """Raise if the parameters ask for another module than the fitted one."""
         made_with = self.net_.made_with
-        now = describe_module(self, X.shape[1])
+        now = describe_module(self, rows)
         changed = {name: now[name] for name in now if now[name] != made_with[name]}
         if changed:
             earlier = {name: made_with[name] for name in changed}
@@ -246,7 +246,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             history = [*self.net_.history, *history]
         self.n_iter_ = n_epochs
         net.finish(history)
-        net.made_with = describe_module(self, fitting.rows.n_features)
+        net.made_with = describe_module(self, fitting.rows)
         self.net_ = net
         self._n_features_out = self.n_components
         with suitable_threads(net.n_weights, fitting.batch_size):

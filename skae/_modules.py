@@ -293,6 +293,10 @@ class AutoencoderModule(nn.Module):
     def after_step(self) -> None:
         """Called after each optimiser step, for state that gradients do not move."""
 
+    def held_out(self, x: Tensor) -> Tensor:
+        """Standardised rows as the module is judged by them: clean, unless it mends."""
+        return x
+
     @torch.no_grad()
     def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
         """How many times larger than expected the squared errors on held-out rows are."""

@@ -264,8 +264,9 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
 
     @torch.no_grad()
     def validation_losses(self, batch: Batch) -> np.ndarray:
-        """One loss per member and row, as rows are scored in inference."""
+        """One loss per member and row, as the module is to be judged."""
         self._set_training(False)
+        batch = batch._replace(x=self.module_.held_out(batch.x))
         losses = self.row_losses(batch).reshape(self.n_members, -1)
         return losses.cpu().double().numpy()
 

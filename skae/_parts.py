@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skae._modules import CodeBasis, LinearPath, Probability, Standardizer, silence
+from skae._rows import Rows
 from skae._statistics import Statistics
 from skae.networks import mlp
 
@@ -34,13 +35,12 @@ def make_parts(estimator, statistics: Statistics) -> dict:
     unit = torch.as_tensor(_code_unit(statistics, estimator.init))
     components = torch.as_tensor(statistics.components)
     back, bias = (components * unit).T, None
-    if bernoulli:
-        back, bias = to_logits(back, inputs.mean)
-    else:
-        back = back / inputs.divisor
     if statistics.is_paired:  # principal components say nothing of other targets
-        back = torch.zeros(len(unit), statistics.n_outputs, dtype=torch.float64)
-        bias = None
+        back = unit[:, None] * torch.as_tensor(statistics.regression)
+    if bernoulli:
+        back, bias = to_logits(back, torch.as_tensor(statistics.target_mean))
+    else:
+        back = back / outputs.divisor
     start = Start(
         into=inputs.spread[:, None] * components / unit,
         into_bias=None,
@@ -176,18 +176,20 @@ def _code_unit(statistics: Statistics, init: str) -> np.ndarray:
     return np.maximum(statistics.deviations, floor)
 
 
-def describe_module(estimator, n_features: int) -> dict:
+def describe_module(estimator, rows: Rows) -> dict:
     """What a module was made for and with, as far as it can be compared.
 
-    Builders compare by name only: the same function is another object after unpickling.
+    Functions compare by name only: the same one is another object after unpickling.
     """
     names = ["n_components", "hidden_layer_sizes", "activation", "init", "loss"]
-    names += ["likelihood", "noise"]
+    names += ["likelihood", "noise", "corruption", "noise_level", "encoder", "decoder"]
     made = {n: getattr(estimator, n) for n in names if hasattr(estimator, n)}
+    for name, value in made.items():
+        if callable(value):
+            function = getattr(value, "func", value)
+            made[name] = getattr(function, "__name__", type(function).__name__)
     widths = made["hidden_layer_sizes"]
-    made["hidden_layer_sizes"] = list(resolve_widths(widths, n_features))
-    for side in ("encoder", "decoder"):
-        builder = getattr(estimator, side)
-        builder = getattr(builder, "func", builder)
-        made[side] = getattr(builder, "__name__", type(builder).__name__)
-    return {**made, "n_features": n_features}
+    made["hidden_layer_sizes"] = list(resolve_widths(widths, rows.n_features))
+    made["n_features"] = rows.n_features
+    made["n_outputs"] = None if rows.target is None else rows.target.shape[1]
+    return made

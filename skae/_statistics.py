@@ -59,6 +59,13 @@ class Statistics:
     residual_spread : ndarray of shape (n_features,)
         Standard deviation about the mean that its condition gives a row; the spread
         where nothing was regressed on.
+
+    regression : ndarray of shape (n_components, n_outputs), default=None
+        Change of the targets per unit along each direction, by ridge regression; None
+        where the rows are their own targets.
+
+    target_box : ndarray of shape (2, n_outputs), default=None
+        Least and largest target, where targets are other than the rows.
     """
 
     mean: np.ndarray
@@ -73,11 +80,13 @@ class Statistics:
     offsets: np.ndarray
     condition_box: np.ndarray
     residual_spread: np.ndarray
+    regression: np.ndarray | None = None
+    target_box: np.ndarray | None = None
 
     @property
     def is_paired(self) -> bool:
         """Whether the targets are other than the rows."""
-        return self.target_mean is not self.mean
+        return self.regression is not None
 
     @property
     def n_features(self) -> int:
@@ -116,12 +125,11 @@ def describe(
     else:
         find, with_products = _from_rows, False
     x = _moments(rows, "x", with_products)
-    target = x if rows.target is None else _moments(rows, "target")
     scale = np.ones_like(x.mean)
     if standardized:
         scale = np.where(x.spread > 0, 1 / np.where(x.spread > 0, x.spread, 1.0), 0.0)
     components, deviations = find(rows, x, n_components, scale)
-    return Statistics(
+    statistics = Statistics(
         mean=x.mean,
         spread=x.spread,
         box=_box(rows if trained is None else trained),
@@ -129,12 +137,74 @@ def describe(
         deviations=deviations,
         n_components=n_components,
         n_conditions=0 if rows.condition is None else rows.condition.shape[1],
-        target_mean=target.mean,
-        target_spread=target.spread,
+        target_mean=x.mean,
+        target_spread=x.spread,
         offsets=np.zeros((0, rows.n_features)),
         condition_box=np.zeros((2, 0)),
         residual_spread=x.spread,
     )
+    if rows.target is None:
+        return statistics
+    return describe_pairs(rows, rows if trained is None else trained, statistics)
+
+
+def describe_pairs(rows: Rows, trained: Rows, statistics: Statistics) -> Statistics:
+    """Regress targets on principal components, of these rows or of their like.
+
+    Parameters
+    ----------
+    rows : Rows
+        Rows and targets.
+
+    trained : Rows
+        Those that the network will see.
+
+    statistics : Statistics
+        With the components that codes start at; those of clean rows where ``rows`` are
+        spoilt.
+    """
+    x, target = _moments(rows, "x"), _moments(rows, "target")
+    n_some = min(len(rows), RESIDUALS, max(1, DENSE_VALUES // rows.n_features))
+    some = rows.subset(np.linspace(0, len(rows) - 1, n_some).astype(int))[:]
+    codes = (some.x.double().numpy() - x.mean) @ statistics.components
+    regression = _ridge(codes, some.target.double().numpy() - target.mean)
+    return replace(
+        statistics,
+        mean=x.mean,
+        spread=x.spread,
+        box=_box(trained),
+        deviations=np.sqrt(np.square(codes).mean(axis=0)),
+        target_mean=target.mean,
+        target_spread=target.spread,
+        target_box=_box(trained, "target"),
+        residual_spread=x.spread,
+        regression=regression,
+    )
+
+
+def _ridge(codes: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Ridge regression with the penalty that generalised cross-validation chooses.
+
+    Golub, Heath & Wahba, "Generalized cross-validation as a method for choosing a good
+    ridge parameter", Technometrics 21, 1979. The centre counts for one parameter.
+    """
+    squares, vectors = np.linalg.eigh(codes.T @ codes)
+    squares = np.maximum(squares, 0.0)
+    if squares[-1] == 0:
+        return np.zeros((codes.shape[1], targets.shape[1]))
+    products = vectors.T @ (codes.T @ targets)
+    known = squares > 1e-12 * squares[-1]
+    fitted = np.square(products).sum(axis=1) / np.where(known, squares, np.inf)
+    total, n_rows = np.square(targets).sum(), len(codes)
+
+    def score(penalty: float) -> float:
+        kept = squares / (squares + penalty)
+        left = total - np.sum((2 * kept - kept**2) * fitted)
+        return left / max(n_rows - 1 - kept.sum(), 1e-9) ** 2
+
+    penalties = squares[-1] * np.logspace(-9, 1, 41)
+    penalty = min(penalties, key=score)
+    return vectors @ (products * (known / (squares + penalty))[:, None])
 
 
 def describe_given(
@@ -231,8 +301,9 @@ def _moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
     return total
 
 
-def _box(rows: Rows) -> np.ndarray:
-    boxes = [torch.stack(batch.x.aminmax(dim=0)) for batch in rows.chunks()]
+def _box(rows: Rows, field: str = "x") -> np.ndarray:
+    values = (getattr(batch, field) for batch in rows.chunks())
+    boxes = [torch.stack(part.aminmax(dim=0)) for part in values]
     low, high = torch.cat(boxes).double().aminmax(dim=0)
     return np.stack([low, high])
 

@@ -23,8 +23,9 @@ def reconstruction_r2(estimator, X, y=None):
     X : array-like of shape (n_samples, n_features)
         The rows to reconstruct.
 
-    y : Ignored
-        Present because scorers are called with it.
+    y : array-like of shape (n_samples, n_outputs), default=None
+        What the rows should have become, for a :class:`skae.DenoisingAE` with
+        ``corruption="paired"``: they take the place of X. Ignored by all others.
 
     Returns
     -------
@@ -45,7 +46,8 @@ def reconstruction_r2(estimator, X, y=None):
         reconstruction = estimator.reconstruct(X)
     else:
         reconstruction = estimator.inverse_transform(estimator.transform(X))
-    original = check_array(X, dtype=np.float64)
+    paired = getattr(estimator, "_is_paired", False)
+    original = check_array(y if paired else X, dtype=np.float64)
     reconstruction = check_array(reconstruction, dtype=np.float64)
     error = np.square(original - reconstruction).sum()
     total = np.square(original - original.mean(axis=0)).sum()

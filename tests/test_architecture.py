@@ -14,7 +14,7 @@ LAYERS = [
     {"losses", "networks", "_rows", "_runtime", "_optimizer", "_watch"}
     | {"_conditions", "_diagnosis", "exceptions"},
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
-    {"_gradients", "_members", "_parts", "_variational", "_inference"},
+    {"_gradients", "_members", "_parts", "_variational", "_inference", "_corruption"},
     {"_variational_parts"},
     {"_net"},
     {"_ensemble", "_stream"},
@@ -22,7 +22,8 @@ LAYERS = [
     {"_fitting", "_fitted"},
     {"_base"},
     {"_generative"},
-    {"_autoencoder", "_vae", "_conditional"},  # leaves: they never import each other
+    # Leaves: they never import each other.
+    {"_autoencoder", "_conditional", "_denoising", "_vae"},
     {"metrics"},
     {"__init__"},
 ]

@@ -15,7 +15,7 @@ class WatchfulModule(AutoencoderModule):
 
     def __init__(self, **parts):
         super().__init__(**parts)
-        self.mix = nn.Linear(1, 2)
+        self.mix = nn.Linear(1, 3)
         self.n_steps = 0
 
     def forward(self, x, condition=None):
@@ -40,7 +40,7 @@ class Watchful(ToyDenoiser):
 def test_targets_of_another_width_and_unit_are_learned_given_the_condition(X):
     condition = np.random.RandomState(1).normal(size=(200, 1))
     target = 1000 + 50 * (X[:, :3] + condition)
-    watchful = Watchful(2, max_iter=60, early_stopping=False, random_state=0)
+    watchful = Watchful(3, max_iter=60, early_stopping=False, random_state=0)
 
     watchful.fit(X, np.column_stack([target, condition]))
 

@@ -1,0 +1,131 @@
+"""Ways to spoil rows, so that a network learns to mend them.
+
+Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skae._modules import Standardizer
+from skae._rows import Batch, Rows
+
+
+class Corruption(nn.Module):
+    """One kind of corruption, at a level drawn for each row.
+
+    Parameters
+    ----------
+    kind : {"gaussian", "masking", "salt_pepper", "swap"} or callable
+        What is done. A callable takes rows in the units of X and a generator, and
+        returns rows.
+
+    levels : (float, float)
+        Least and largest level.
+
+    spread : Tensor of shape (n_features,)
+        Standard deviation of each clean feature, in the units of X.
+
+    box : Tensor of shape (2, n_features)
+        Least and largest clean value of each.
+
+    units : Standardizer
+        Of the rows that will come.
+    """
+
+    def __init__(
+        self,
+        kind: str | Callable,
+        levels: tuple[float, float],
+        spread: Tensor,
+        box: Tensor,
+        units: Standardizer,
+    ):
+        super().__init__()
+        self.kind = kind
+        self.levels = levels
+        self.units = units
+        self.register_buffer("spread", (spread / units.divisor).float())
+        self.register_buffer("box", units(box).float())
+        self.register_buffer("zero", units(torch.zeros_like(spread)).float())
+
+    def forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        if callable(self.kind):
+            spoilt = self.kind(self.units.inverse(x), generator)
+            if spoilt.shape != x.shape:
+                raise ValueError(
+                    f"corruption returned shape {tuple(spoilt.shape)} for rows of shape "
+                    f"{tuple(x.shape)}. It must keep the shape of its rows."
+                )
+            return self.units(spoilt).to(x.dtype)
+        low, high = self.levels
+        level = torch.full_like(x[..., :1], high)
+        if low < high:
+            level.uniform_(low, high, generator=generator)
+        return KINDS[self.kind](self, x, level, generator)
+
+
+def gaussian(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Add normal noise of ``level`` standard deviations of the feature."""
+    noise = torch.empty_like(x).normal_(generator=generator)
+    return x + level * how.spread.to(x.dtype) * noise
+
+
+def masking(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Set a share of the values to 0 in the units of X."""
+    hit = torch.empty_like(x).uniform_(generator=generator) < level
+    return torch.where(hit, how.zero.to(x.dtype), x)
+
+
+def salt_pepper(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Set a share of the values to the feature's least or largest."""
+    draw = torch.empty_like(x).uniform_(generator=generator)
+    least, largest = how.box.to(x.dtype)
+    extreme = torch.where(draw < level / 2, least, largest)
+    return torch.where(draw < level, extreme, x)
+
+
+def swap(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Give a share of the values those of another row of the batch."""
+    hit = torch.empty_like(x).uniform_(generator=generator) < level
+    other = torch.empty_like(x).uniform_(generator=generator)
+    other = (other * len(x)).long().clamp_(max=len(x) - 1)
+    return torch.where(hit, x.gather(0, other), x)
+
+
+KINDS: dict[str, Callable[..., Tensor]] = {
+    "gaussian": gaussian,
+    "masking": masking,
+    "salt_pepper": salt_pepper,
+    "swap": swap,
+}
+# Whose level is the share of the values that are replaced.
+SHARES = set(KINDS) - {"gaussian"}
+
+
+class SpoiltRows(Rows):
+    """Rows as a network will see them, beside what they should be.
+
+    Parameters
+    ----------
+    rows : Rows
+        The clean rows.
+
+    corruption : Corruption
+        In the units of the rows.
+    """
+
+    def __init__(self, rows: Rows, corruption: Corruption):
+        super().__init__(rows.x, rows.x, rows.condition, rows.index)
+        self.corruption = corruption
+
+    def subset(self, index: np.ndarray) -> "SpoiltRows":
+        return SpoiltRows(super().subset(index), self.corruption)
+
+    def __getitem__(self, index) -> Batch:
+        batch = super().__getitem__(index)
+        first = index.start or 0 if isinstance(index, slice) else int(index[0])
+        generator = torch.Generator().manual_seed(first)  # other rows, other draws
+        return batch._replace(x=self.corruption(batch.x.double(), generator))
