@@ -2,8 +2,15 @@
 
 from skae._autoencoder import AutoencoderTransformer
 from skae._conditional import ConditionalVAE
+from skae._contractive import ContractiveAE
 from skae._denoising import DenoisingAE
 from skae._vae import VAETransformer
 
-__all__ = ["AutoencoderTransformer", "ConditionalVAE", "DenoisingAE", "VAETransformer"]
+__all__ = [
+    "AutoencoderTransformer",
+    "ConditionalVAE",
+    "ContractiveAE",
+    "DenoisingAE",
+    "VAETransformer",
+]
 __version__ = "0.1.0"

@@ -48,18 +48,13 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
     gradient : callable or None
         ``gradient(x, target)`` writes the gradients and returns the mean loss.
     """
-    own = (type(module).forward, type(module).to_code, type(module).from_code) == (
-        AutoencoderModule.forward,
-        AutoencoderModule.to_code,
-        AutoencoderModule.from_code,
-    )
+    kind = KNOWN.get((type(module), type(criterion)))
     sides = module.encoder, module.decoder
-    if has_shared(module):  # each gradient is written once, not added up
+    if kind is None or has_shared(module):  # each gradient is written once, not added up
         return None
-    if own and type(criterion) is ReconstructionLoss and not _is_hooked(module):
-        if all(_is_known(side) for side in sides):
-            return PlainGradient(*(_side(side) for side in sides), criterion)
-    return None
+    if _is_hooked(module) or not all(_is_known(side) for side in sides):
+        return None
+    return kind(module, criterion)
 
 
 def _is_known(side: nn.Module) -> bool:
@@ -96,9 +91,9 @@ def _is_hooked(module: nn.Module) -> bool:
 class PlainGradient:
     """Of encoder, decoder and a reconstruction loss."""
 
-    def __init__(self, encoder, decoder, criterion: ReconstructionLoss):
-        self.encoder = encoder
-        self.decoder = decoder
+    def __init__(self, module: AutoencoderModule, criterion: ReconstructionLoss):
+        self.encoder = side_of(module.encoder)
+        self.decoder = side_of(module.decoder)
         self.criterion = criterion
 
     @torch.no_grad()
@@ -111,11 +106,14 @@ class PlainGradient:
         return loss
 
 
-def _side(side: nn.Module) -> "_Stack | _Path":
-    return _Path(side) if type(side) is LinearPath else _Stack(side)
+# By the types of module and criterion, which must be these and no subclass. Files of
+# other gradients add theirs.
+KNOWN: dict[tuple[type, type], type] = {
+    (AutoencoderModule, ReconstructionLoss): PlainGradient
+}
 
 
-class _Layer:
+class Layer:
     """A linear layer and the activation after it, if any."""
 
     def __init__(self, linear: nn.Linear, curve: nn.Module | None):
@@ -140,8 +138,10 @@ class _Layer:
         return self.product(gradient, self.weight) if wanted else None
 
 
-class _Stack:
+class Stack:
     """A network of :func:`skae.networks.mlp`."""
+
+    layer_class = Layer
 
     def __init__(self, network: nn.Sequential):
         self.layers = []
@@ -149,7 +149,7 @@ class _Stack:
             if type(layer) is nn.Linear:
                 after = network[place + 1] if place + 1 < len(network) else None
                 curve = None if type(after) is nn.Linear else after
-                self.layers.append(_Layer(layer, curve))
+                self.layers.append(self.layer_class(layer, curve))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -163,12 +163,14 @@ class _Stack:
         return first.backward(gradient, wanted)
 
 
-class _Path:
+class Path:
     """A :class:`LinearPath` around a stack."""
+
+    stack_class = Stack
 
     def __init__(self, path: LinearPath):
         self.path = path
-        self.stack = _Stack(path.network)
+        self.stack = self.stack_class(path.network)
         self.weight, self.change = path.weight.detach(), path.change.detach()
         self.gain = None if path.gain is None else path.gain.detach().unsqueeze(-2)
         self.product, self.add_product = PRODUCTS[self.change.dim()]
@@ -198,6 +200,12 @@ class _Path:
             gradient = gradient * self.gain
         into = self.stack.backward(gradient, wanted)
         return self.add_product(into, straight, self.total.mT) if wanted else None
+
+
+def side_of(side: nn.Module, path_class: type[Path] = Path) -> Stack | Path:
+    """Take hold of an encoder or decoder that :func:`written_out` found to be known."""
+    is_path = type(side) is LinearPath
+    return path_class(side) if is_path else path_class.stack_class(side)
 
 
 # By the number of axes of a weight: a product, and one added to something.

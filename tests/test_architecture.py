@@ -15,7 +15,7 @@ LAYERS = [
     | {"_conditions", "_diagnosis", "exceptions"},
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
     {"_gradients", "_members", "_parts", "_variational", "_inference", "_corruption"},
-    {"_variational_parts"},
+    {"_variational_parts", "_sensitivity"},
     {"_net"},
     {"_ensemble", "_stream"},
     {"_training", "_codes", "_collapse"},
@@ -23,12 +23,12 @@ LAYERS = [
     {"_base"},
     {"_generative"},
     # Leaves: they never import each other.
-    {"_autoencoder", "_conditional", "_denoising", "_vae"},
+    {"_autoencoder", "_conditional", "_contractive", "_denoising", "_vae"},
     {"metrics"},
     {"__init__"},
 ]
 TORCH_ONLY = {"losses", "networks", "_runtime", "_optimizer", "_modules", "_gradients"}
-TORCH_ONLY |= {"_members", "_variational"}
+TORCH_ONLY |= {"_members", "_variational", "_sensitivity"}
 FILES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 

@@ -158,10 +158,8 @@ def test_levels_say_how_much(level, seed, kind):
     if kind == "masking":
         assert set(spoilt[spoilt != X].tolist()) <= {0.0}
     if kind == "salt_pepper":
-        extremes = torch.stack(X.aminmax(dim=0))
-        assert (spoilt[:, None] - extremes.float()).abs().min(1).values[
-            spoilt != X
-        ].max() < 1e-6 or level == 0
+        least, largest = (extreme.float() for extreme in X.aminmax(dim=0))
+        assert ((spoilt == X) | (spoilt == least) | (spoilt == largest)).all()
     if kind == "swap":
         assert all(np.isin(spoilt[:, j], X[:, j]).all() for j in range(5))
 

@@ -34,10 +34,10 @@ def side(n_in, n_out, activation, kind):
     return path
 
 
-def autoencoder(activation="silu", kind="path", cls=AutoencoderModule):
+def autoencoder(activation="silu", kind="path", cls=AutoencoderModule, k=K):
     units = Standardizer(torch.zeros(D), torch.ones(D))
-    sides = side(D, K, activation, kind), side(K, D, activation, kind)
-    module = cls(*sides, inputs=units, outputs=units, basis=CodeBasis(torch.ones(K)))
+    sides = side(D, k, activation, kind), side(k, D, activation, kind)
+    module = cls(*sides, inputs=units, outputs=units, basis=CodeBasis(torch.ones(k)))
     for parameter in module.parameters():
         parameter.grad = torch.full_like(parameter, torch.nan)
     return module
