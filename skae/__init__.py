@@ -4,6 +4,7 @@ from skae._autoencoder import AutoencoderTransformer
 from skae._conditional import ConditionalVAE
 from skae._contractive import ContractiveAE
 from skae._denoising import DenoisingAE
+from skae._sparse import SparseAE
 from skae._vae import VAETransformer
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ConditionalVAE",
     "ContractiveAE",
     "DenoisingAE",
+    "SparseAE",
     "VAETransformer",
 ]
 __version__ = "0.1.0"

@@ -228,7 +228,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
 
     def _provisional(self, net: AutoencoderNet) -> dict:
         """What an estimator needs to be used as it is between two epochs."""
-        return {"net_": net, "_n_features_out": self.n_components}
+        return {"net_": net, "_n_features_out": len(net.module_.basis.unit)}
 
     def _renew_criterion(self, criterion: nn.Module) -> None:
         """Set what parameters may have changed since an earlier fit that goes on."""
@@ -248,7 +248,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         net.finish(history)
         net.made_with = describe_module(self, fitting.rows)
         self.net_ = net
-        self._n_features_out = self.n_components
+        self._n_features_out = len(net.module_.basis.unit)
         with suitable_threads(net.n_weights, fitting.batch_size):
             self._settle_codes(fitting.rows, goes_on)
 

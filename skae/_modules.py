@@ -99,6 +99,10 @@ class LinearPath(nn.Module):
     gain : bool, default=False
         Silence the network by a factor per output that starts at 0. Without it the
         network must be one that starts at zero by itself, see :func:`silence`.
+
+    keeps_change : bool, default=False
+        Treat far rows as the changed map does, and let only the network fade: for
+        encoders whose decoder has left the linear map behind, too.
     """
 
     # How much wider than the box of training inputs, and how fast the fading.
@@ -113,9 +117,11 @@ class LinearPath(nn.Module):
         *,
         box: Tensor | None = None,
         gain: bool = False,
+        keeps_change: bool = False,
     ):
         super().__init__()
         self.network = network
+        self.keeps_change = keeps_change
         n_in, n_out = weight.shape
         zeros = partial(torch.zeros, dtype=torch.float32)
         self.gain = nn.Parameter(zeros(n_out)) if gain else None
@@ -157,6 +163,8 @@ class LinearPath(nn.Module):
         weight = self.weight
         if x.dtype == torch.float64:
             weight = weight + self.remainder
+        if self.keeps_change:
+            weight = weight + self.change
         linear = x @ weight if self.bias is None else torch.addmm(self.bias, x, weight)
         if self.training:  # what is trained on makes the box
             if self.finds_box:
@@ -169,7 +177,7 @@ class LinearPath(nn.Module):
         curved = self.network(x)
         if self.gain is not None:
             curved = curved * self.gain
-        return torch.addmm(curved, x, self.change)
+        return curved if self.keeps_change else torch.addmm(curved, x, self.change)
 
     def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
@@ -206,18 +214,23 @@ class CodeBasis(nn.Module):
     the units of X, centred, and (where the class orders its codes) uncorrelated.
     """
 
-    def __init__(self, unit: Tensor):
+    def __init__(self, unit: Tensor, turns: bool = True):
         super().__init__()
         self.register_buffer("unit", unit.double())
         self.register_buffer("shift", torch.zeros_like(self.unit))
-        self.register_buffer("rotation", torch.eye(len(unit), dtype=torch.float64))
+        # As large as the square of the code, so only where it may be needed.
+        rotation = torch.eye(len(unit), dtype=torch.float64) if turns else None
+        self.register_buffer("rotation", rotation)
 
     def forward(self, code: Tensor) -> Tensor:
-        return (code * self.unit - self.shift) @ self.rotation
+        code = code * self.unit - self.shift
+        return code if self.rotation is None else code @ self.rotation
 
     def inverse(self, code: Tensor) -> Tensor:
-        code = code.to(self.rotation.dtype)
-        return (code @ self.rotation.T + self.shift) / self.unit
+        code = code.to(self.unit.dtype)
+        if self.rotation is not None:
+            code = code @ self.rotation.T
+        return (code + self.shift) / self.unit
 
     def turn(self, shift: Tensor, rotation: Tensor) -> None:
         """Move the user's codes by ``(codes - shift) @ rotation``, on top of what is."""
@@ -298,12 +311,12 @@ class AutoencoderModule(nn.Module):
         return x
 
     @torch.no_grad()
-    def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
-        """How many times larger than expected the squared errors on held-out rows are."""
-        return torch.ones(())  # nothing is expected
+    def calibrate(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
+        """Say what rows held out tell that training rows do not, once it is trained."""
+        return torch.ones(())
 
-    def allow_for(self, misfit: Tensor) -> None:
-        """Expect errors of the size that rows held out had."""
+    def recalibrate(self, found: Tensor) -> None:
+        """Be told what they said of the like of this module, trained on fewer rows."""
 
     # What users meet: the units of X, the dtype of the caller.
 

@@ -63,7 +63,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
     """
 
     n_members = 1
-    misfit_ = torch.ones(())  # what the module says of the rows held out
+    calibration_ = torch.ones(())  # what the rows held out said of the module
     warm_up = 0.05  # share of the steps
     last_rate = 0.01  # of the learning rate, at the end of the cosine
 
@@ -141,7 +141,8 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
             for member in range(self.n_members)
         ]
         self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
-        self._tells = hasattr(self.criterion_, "done")  # it changes in the course
+        parts = self.module_, self.criterion_  # some change in the course of training
+        self._told = [part for part in parts if hasattr(part, "done")]
         self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
         batches = self.get_iterator(train, training=True)
         self._look()
@@ -177,8 +178,8 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         for batch in iterator:
             if self._scheduled:
                 self._set_learning_rate()
-            if self._tells:
-                self.criterion_.done = self._done()
+            for part in self._told:
+                part.done = self._done()
             if self._hooked:
                 self.notify("on_batch_begin", batch=batch, training=True)
             loss = step_fn(batch)
@@ -305,7 +306,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         self._conclude(self._best_watch())
         if self._valid is not None:
             self._set_training(False)
-            self.misfit_ = self.module_.misfit(*self._valid)
+            self.calibration_ = self.module_.calibrate(*self._valid)
 
     def _conclude(self, watch: Watch) -> None:
         """Say what became of the run."""
@@ -343,7 +344,14 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         self.validation_ = self.repeats = None
         self.callbacks = [c for c in self.callbacks if not _is_hook(c)]
         self.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
-        for name in ("optimizer_", "generator_", "_valid", "_watches", "_gradient"):
+        for name in (
+            "optimizer_",
+            "generator_",
+            "_valid",
+            "_watches",
+            "_gradient",
+            "_told",
+        ):
             if hasattr(self, name):
                 delattr(self, name)
 

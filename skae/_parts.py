@@ -58,14 +58,19 @@ def make_units(statistics: Statistics, bernoulli: bool) -> tuple[Standardizer, n
     if bernoulli:
         # Values in [0, 1] have a unit in common. By its own deviation, a feature that is
         # nearly always 0 would shout when it is not.
-        varies = spread > 0
-        common = spread.square().sum().div(varies.sum().clamp(min=1)).sqrt()
-        return Standardizer(mean, torch.where(varies, common, spread)), Probability()
+        return Standardizer(mean, common_spread(spread)), Probability()
     inputs = Standardizer(mean, spread)
     if not statistics.is_paired:
         return inputs, inputs
     mean = torch.as_tensor(statistics.target_mean)
     return inputs, Standardizer(mean, torch.as_tensor(statistics.target_spread))
+
+
+def common_spread(spread: Tensor) -> Tensor:
+    """One deviation for all features that vary, 0 for those that do not."""
+    varies = spread > 0
+    common = spread.square().sum().div(varies.sum().clamp(min=1)).sqrt()
+    return torch.where(varies, common, spread)
 
 
 def to_logits(back: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,7 +187,8 @@ def describe_module(estimator, rows: Rows) -> dict:
     Functions compare by name only: the same one is another object after unpickling.
     """
     names = ["n_components", "hidden_layer_sizes", "activation", "init", "loss"]
-    names += ["likelihood", "noise", "corruption", "noise_level", "encoder", "decoder"]
+    names += ["likelihood", "noise", "corruption", "noise_level", "sparsity", "n_active"]
+    names += ["encoder", "decoder"]
     made = {n: getattr(estimator, n) for n in names if hasattr(estimator, n)}
     for name, value in made.items():
         if callable(value):

@@ -147,7 +147,7 @@ def train(
     )
     net = _refit(rows, share, judged.validation_, starts[place], execute)
     if share > 0:
-        net.module_.allow_for(judged.misfit_)
+        net.module_.recalibrate(judged.calibration_)
     return net
 
 
@@ -179,19 +179,19 @@ def _refit(rows: Rows, share: float, judgement: Validation, start: int, execute)
 def _train_by_folds(
     rows: Rows, order: np.ndarray, execute: Callable, starts: Sequence[int]
 ) -> AutoencoderNet:
-    judgements, misfits = [], []
+    judgements, found = [], []
     for number, (kept, held_out) in enumerate(_folds(order), start=1):
         train, valid = rows.subset(kept), rows.subset(held_out)
         nets = execute(Run(f"fold {number}", train, valid, train, starts=starts))
         judgements.append([net.validation_ for net in nets])
-        misfits.append([net.misfit_ for net in nets])
+        found.append([net.calibration_ for net in nets])
     pooled = [pool(folds) for folds in zip(*judgements, strict=True)]
     place, judgement = _best(pooled, lambda judgement: judgement.best)
     share = significant_share(judgement, nets[place].n_steps, FOLDS_ERRORS)
     net = _refit(rows, share, judgement, starts[place], execute)
     if share > 0:
-        of_folds = [fold[place] for fold in misfits]
-        net.module_.allow_for(torch.stack(of_folds).mean(dim=0))
+        of_folds = [fold[place] for fold in found]
+        net.module_.recalibrate(torch.stack(of_folds).mean(dim=0))
     return net
 
 

@@ -153,7 +153,7 @@ class VariationalModule(AutoencoderModule):
         return VariationalOutput(reconstruction, code, mean, log_variance, self.log_noise)
 
     @torch.no_grad()
-    def misfit(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
+    def calibrate(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
         if self.noise is None or not self.noise.learned:
             return torch.ones(())
         output = self(x, condition)
@@ -163,12 +163,12 @@ class VariationalModule(AutoencoderModule):
         return (misfit / counted.sum().clamp(min=1)).cpu()
 
     @torch.no_grad()
-    def allow_for(self, misfit: Tensor) -> None:
+    def recalibrate(self, found: Tensor) -> None:
         # What is fitted leaves smaller errors than what is new, and a density that
         # expects the former is far off on the latter. The reverse is chance.
         if self.noise is not None and self.noise.learned:
             now = self.noise.log_variance
-            wider = now + misfit.clamp(min=1.0).log().to(now)
+            wider = now + found.clamp(min=1.0).log().to(now)
             # No feature's noise exceeds its whole variance, 1.
             now.copy_(torch.maximum(now, wider.clamp(max=0.0)))
 

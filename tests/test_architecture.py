@@ -14,7 +14,8 @@ LAYERS = [
     {"losses", "networks", "_rows", "_runtime", "_optimizer", "_watch"}
     | {"_conditions", "_diagnosis", "exceptions"},
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
-    {"_gradients", "_members", "_parts", "_variational", "_inference", "_corruption"},
+    {"_gradients", "_members", "_parts", "_variational", "_inference", "_corruption"}
+    | {"_sparsity"},
     {"_variational_parts", "_sensitivity"},
     {"_net"},
     {"_ensemble", "_stream"},
@@ -23,12 +24,12 @@ LAYERS = [
     {"_base"},
     {"_generative"},
     # Leaves: they never import each other.
-    {"_autoencoder", "_conditional", "_contractive", "_denoising", "_vae"},
+    {"_autoencoder", "_denoising", "_contractive", "_sparse", "_vae", "_conditional"},
     {"metrics"},
     {"__init__"},
 ]
 TORCH_ONLY = {"losses", "networks", "_runtime", "_optimizer", "_modules", "_gradients"}
-TORCH_ONLY |= {"_members", "_variational", "_sensitivity"}
+TORCH_ONLY |= {"_members", "_variational", "_sensitivity", "_sparsity"}
 FILES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 

@@ -29,7 +29,7 @@ class FakeNet:
 
     n_steps = 10
     kept_step_ = 5
-    misfit_ = torch.tensor(1.5)
+    calibration_ = torch.tensor(1.5)
 
     def __init__(self, start):
         self.start = start
@@ -42,8 +42,8 @@ class FakeNet:
     def mean_loss(self, rows):
         return 1.0 - 0.1 * self.start
 
-    def allow_for(self, misfit):
-        self.allowed = misfit
+    def recalibrate(self, found):
+        self.allowed = found
 
 
 @settings(max_examples=60, deadline=None)
