@@ -4,8 +4,10 @@ Rifai et al., "Contractive auto-encoders: explicit invariance during feature ext
 ICML 2011.
 """
 
+from dataclasses import replace
 from numbers import Real
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,10 +15,14 @@ from skae._base import BaseAutoencoder, check_probabilities
 from skae._docs import documented
 from skae._modules import AutoencoderModule
 from skae._parts import make_parts
+from skae._rows import Rows
 from skae._sensitivity import SensitiveLoss, SensitiveModule
 from skae._sklearn import Interval, StrOptions
 from skae._statistics import Statistics
 from skae.losses import LOSSES, ReconstructionLoss
+
+# Of noise that lie within the box of known rows: nearly all.
+N_DEVIATIONS = 4
 
 
 @documented
@@ -143,6 +149,12 @@ class ContractiveAE(BaseAutoencoder):
         super()._check_parameters(X)
         if self.loss == "bernoulli":
             check_probabilities(X, "loss='bernoulli'")
+
+    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+        # The penalty stands for small noise, with which rows leave the box of clean ones.
+        statistics = super()._describe(rows, trained)
+        margin = N_DEVIATIONS * self.penalty**0.5 * statistics.spread
+        return replace(statistics, box=statistics.box + np.stack([-margin, margin]))
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
         return SensitiveModule(**make_parts(self, statistics))

@@ -162,6 +162,19 @@ def test_codes_and_rows_hold_stiller_the_larger_the_penalty():
     assert fits[2].score(X[1400:]) > 1.1 * plain.score(X[1400:])
 
 
+def test_codes_hold_still_under_noise_that_leaves_the_box_of_clean_rows():
+    X = load_digits().data
+    X = StandardScaler().fit_transform(X[:, X.std(axis=0) > 0])
+    noise = np.random.RandomState(0).normal(size=(397, X.shape[1]))
+    moved = []
+    for model in (PCA(8), ContractiveAE(8, random_state=0)):
+        codes = model.fit(X[:1400]).transform(X[1400:])
+        change = model.transform(X[1400:] + noise) - codes
+        moved.append(np.square(change / codes.std(axis=0)).mean())
+
+    assert moved[1] < 0.7 * moved[0]
+
+
 def test_a_linear_code_is_as_still_as_its_variance_allows(low_rank_X):
     # Of whitened linear codes the norm is the sum of inverse eigenvalues, least for PCA.
     X = StandardScaler().fit_transform(low_rank_X)
