@@ -115,17 +115,22 @@ class SpoiltRows(Rows):
 
     corruption : Corruption
         In the units of the rows.
+
+    seed : int, default=0
+        Another one spoils them anew.
     """
 
-    def __init__(self, rows: Rows, corruption: Corruption):
+    def __init__(self, rows: Rows, corruption: Corruption, seed: int = 0):
         super().__init__(rows.x, rows.x, rows.condition, rows.index)
         self.corruption = corruption
+        self.seed = seed
 
     def subset(self, index: np.ndarray) -> "SpoiltRows":
-        return SpoiltRows(super().subset(index), self.corruption)
+        return SpoiltRows(super().subset(index), self.corruption, self.seed)
 
     def __getitem__(self, index) -> Batch:
         batch = super().__getitem__(index)
         first = index.start or 0 if isinstance(index, slice) else int(index[0])
-        generator = torch.Generator().manual_seed(first)  # other rows, other draws
+        # Other rows, other draws.
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + first)
         return batch._replace(x=self.corruption(batch.x.double(), generator))

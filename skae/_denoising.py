@@ -21,8 +21,11 @@ from skae._modules import AutoencoderModule, Standardizer
 from skae._parts import make_parts
 from skae._rows import Rows
 from skae._sklearn import Interval, StrOptions
-from skae._statistics import Statistics, describe_pairs
+from skae._statistics import WIDE_REGRESSION, Statistics, describe, describe_pairs
 from skae.losses import LOSSES, ReconstructionLoss
+
+# How often few rows are spoilt anew to find the best linear denoiser.
+N_COPIES = 20
 
 
 class DenoisingModule(AutoencoderModule):
@@ -260,14 +263,18 @@ class DenoisingAE(BaseAutoencoder):
         return y
 
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+        n_features = rows.n_features
+        n_basis = self.n_components
+        if n_features > WIDE_REGRESSION:
+            n_basis = WIDE_REGRESSION
+        clean = describe(Rows(rows.x, index=rows.index), n_basis, trained)
         if self._is_paired:
-            return super()._describe(rows, trained)
-        clean = super()._describe(rows, trained)
-        n_features = len(clean.mean)
+            return describe_pairs([rows], trained, clean, self.n_components)
         as_given = Standardizer(torch.zeros(n_features), torch.ones(n_features))
         corruption = self._make_corruption(clean.spread, clean.box, as_given)
-        spoilt = (SpoiltRows(part, corruption) for part in (rows, trained))
-        return describe_pairs(*spoilt, clean)
+        copies = [SpoiltRows(rows, corruption, seed) for seed in range(N_COPIES)]
+        spoilt = SpoiltRows(trained, corruption, N_COPIES)
+        return describe_pairs(copies, spoilt, clean, self.n_components)
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
         parts = make_parts(self, statistics)

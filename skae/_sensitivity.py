@@ -17,7 +17,7 @@ from skae.losses import ReconstructionLoss
 # Up to so many components the norm is exact; beyond, random directions estimate it.
 EXACT = 2
 # Added to the diagonal of a correlation matrix of enough rows; it is of float32.
-LOOSENESS = 1e-3
+LOOSENESS = 1e-5
 
 
 class SensitiveOutput(NamedTuple):

@@ -5,7 +5,7 @@ data the components come from the rows' inner products, for long data from the
 covariance, whichever matrix is smaller.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,11 +14,13 @@ from scipy.linalg import eigh
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator, svds
 
+from skae._regression import Sums, reduced_rank
 from skae._rows import Rows
 
 COLUMNS = 4096  # at once, where data are wide
 DENSE_VALUES = 2**27  # of sparse rows, that may be made dense at once
-RESIDUALS = 10_000  # rows whose residuals given a condition are taken
+RESIDUALS = 10_000  # rows that regressions are taken from
+WIDE_REGRESSION = 1000  # features above which rows are reduced to as many components
 DIRECT = 3000  # rows or columns up to which an eigenvalue problem is solved directly
 
 
@@ -36,7 +38,8 @@ class Statistics:
 
     components : ndarray of shape (n_features, n_components)
         Leading principal directions, of the rows as given or, where a class asks for it,
-        standardised; columns beyond the rank are 0.
+        standardised; with targets, those that say most of them. Columns beyond the rank
+        are 0.
 
     deviations : ndarray of shape (n_components,)
         Standard deviation of the rows along each direction.
@@ -61,8 +64,8 @@ class Statistics:
         where nothing was regressed on.
 
     regression : ndarray of shape (n_components, n_outputs), default=None
-        Change of the targets per unit along each direction, by ridge regression; None
-        where the rows are their own targets.
+        What a unit of each component adds to the targets, by reduced-rank regression;
+        None where the rows are their own targets.
 
     target_box : ndarray of shape (2, n_outputs), default=None
         Least and largest target, where targets are other than the rows.
@@ -145,66 +148,63 @@ def describe(
     )
     if rows.target is None:
         return statistics
-    return describe_pairs(rows, rows if trained is None else trained, statistics)
+    trained = rows if trained is None else trained
+    return describe_pairs([rows], trained, statistics, n_components)
 
 
-def describe_pairs(rows: Rows, trained: Rows, statistics: Statistics) -> Statistics:
-    """Regress targets on principal components, of these rows or of their like.
+def describe_pairs(
+    copies: Sequence[Rows], trained: Rows, basis: Statistics, n_components: int
+) -> Statistics:
+    """Take the statistics of rows that have targets, by regression on the rows.
 
     Parameters
     ----------
-    rows : Rows
-        Rows and targets.
+    copies : sequence of Rows
+        Rows and targets; the same rows several times where they were spoilt anew.
 
     trained : Rows
         Those that the network will see.
 
-    statistics : Statistics
-        With the components that codes start at; those of clean rows where ``rows`` are
-        spoilt.
+    basis : Statistics
+        Whose components rows are reduced to where they are wide; of clean rows where
+        ``copies`` are spoilt.
+
+    n_components : int
+        Width of the code.
     """
+    rows = copies[0]
     x, target = _moments(rows, "x"), _moments(rows, "target")
-    n_some = min(len(rows), RESIDUALS, max(1, DENSE_VALUES // rows.n_features))
-    some = rows.subset(np.linspace(0, len(rows) - 1, n_some).astype(int))[:]
-    codes = (some.x.double().numpy() - x.mean) @ statistics.components
-    regression = _ridge(codes, some.target.double().numpy() - target.mean)
+    if rows.n_features > WIDE_REGRESSION:
+        reduction = basis.components
+    else:
+        reduction = np.diag(1 / np.where(x.spread > 0, x.spread, np.inf))
+    n_some = min(len(rows), RESIDUALS)
+    places = np.linspace(0, len(rows) - 1, n_some).astype(int)
+
+    def pairs(places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for copy in copies[: max(1, RESIDUALS // n_some)]:
+            for batch in copy.subset(places).chunks():
+                centred = batch.x.double().numpy() - x.mean
+                yield centred @ reduction, batch.target.double().numpy() - target.mean
+
+    # A fifth of the rows, in two runs: neighbours are often alike.
+    held_out = np.arange(n_some) * 10 // n_some % 5 == 2
+    parts = Sums.of(pairs(places[~held_out])), Sums.of(pairs(places[held_out]))
+    found = reduced_rank(*parts, n_components)
     return replace(
-        statistics,
+        basis,
         mean=x.mean,
         spread=x.spread,
         box=_box(trained),
-        deviations=np.sqrt(np.square(codes).mean(axis=0)),
+        components=reduction @ found.into,
+        deviations=found.deviations,
+        n_components=n_components,
         target_mean=target.mean,
         target_spread=target.spread,
         target_box=_box(trained, "target"),
         residual_spread=x.spread,
-        regression=regression,
+        regression=found.back,
     )
-
-
-def _ridge(codes: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Ridge regression with the penalty that generalised cross-validation chooses.
-
-    Golub, Heath & Wahba, "Generalized cross-validation as a method for choosing a good
-    ridge parameter", Technometrics 21, 1979. The centre counts for one parameter.
-    """
-    squares, vectors = np.linalg.eigh(codes.T @ codes)
-    squares = np.maximum(squares, 0.0)
-    if squares[-1] == 0:
-        return np.zeros((codes.shape[1], targets.shape[1]))
-    products = vectors.T @ (codes.T @ targets)
-    known = squares > 1e-12 * squares[-1]
-    fitted = np.square(products).sum(axis=1) / np.where(known, squares, np.inf)
-    total, n_rows = np.square(targets).sum(), len(codes)
-
-    def score(penalty: float) -> float:
-        kept = squares / (squares + penalty)
-        left = total - np.sum((2 * kept - kept**2) * fitted)
-        return left / max(n_rows - 1 - kept.sum(), 1e-9) ** 2
-
-    penalties = squares[-1] * np.logspace(-9, 1, 41)
-    penalty = min(penalties, key=score)
-    return vectors @ (products * (known / (squares + penalty))[:, None])
 
 
 def describe_given(

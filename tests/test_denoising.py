@@ -18,11 +18,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import AutoencoderTransformer, DenoisingAE
+from skae import AutoencoderTransformer, DenoisingAE, _denoising, _statistics
 from skae._corruption import KINDS, SHARES, Corruption, SpoiltRows
 from skae._modules import Standardizer
 from skae._rows import Rows
-from skae._statistics import describe
 from skae.metrics import reconstruction_r2
 
 quick = partial(DenoisingAE, max_iter=3, random_state=0)
@@ -381,10 +380,35 @@ def test_bernoulli_gives_probabilities(digits):
     assert error(start, X, X) < X.var()
 
 
-def test_components_of_clean_rows_are_kept():
+def test_without_noise_the_start_is_pca():
     X, _, _ = gaussian_rows(500)
-    statistics = untrained(2)._describe(Rows(X), Rows(X))
+    start = untrained(2, noise_level=0.0).fit(X)
+    pca = PCA(2).fit(X)
 
-    assert_allclose(statistics.components, describe(Rows(X), 2).components)
-    assert statistics.is_paired
-    assert (statistics.spread > statistics.target_spread).all()
+    projected = pca.inverse_transform(pca.transform(X))
+    assert_allclose(start.reconstruct(X), projected, rtol=1e-4)
+    assert_allclose(start.transform(X), pca.transform(X), rtol=1e-4, atol=1e-4)
+
+
+def test_a_narrow_code_starts_at_the_best_map_of_its_rank():
+    X, spoilt, _ = gaussian_rows(20_000)
+    covariance, noise = np.cov(X.T), np.diag(0.25 * X.var(axis=0))
+    wiener = np.linalg.solve(covariance + noise, covariance)
+    axes = np.linalg.eigh(wiener.T @ (covariance + noise) @ wiener)[1][:, -2:]
+    centre = X.mean(axis=0)
+    least = np.square((spoilt - centre) @ wiener @ axes @ axes.T + centre - X).mean()
+
+    denoiser = untrained(2, noise_level=0.5).fit(X)
+
+    assert_allclose(error(denoiser, spoilt, X), least, rtol=0.005)
+
+
+def test_wide_rows_are_reduced_before_they_are_regressed_on(monkeypatch):
+    X, spoilt, least = gaussian_rows(20_000)
+    for module in (_statistics, _denoising):
+        monkeypatch.setattr(module, "WIDE_REGRESSION", 3)
+
+    denoiser = untrained(3, noise_level=0.5).fit(X)
+
+    assert least < error(denoiser, spoilt, X) < np.square(spoilt - X).mean()
+    assert denoiser.transform(X).shape == (20_000, 3)

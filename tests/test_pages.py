@@ -8,7 +8,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/variational.md", "docs/regularised.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/variational.md", "docs/regularised.md"]
+)
 def test_code_on_the_page_runs(page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     namespace = {}
