@@ -25,7 +25,10 @@ from skae.losses import ReconstructionLoss
 MOST_COMPONENTS = 4096  # of "auto"
 CALIBRATION_ROWS, CALIBRATION_VALUES = 10_000, 2**26
 N_FOLDS = 5
-FAINT = 1e-3
+# Principal directions of fewer rows are their noise, which training rows have much of
+# and others have not.
+ROWS_PER_DIRECTION = 10
+FAINT = 1e-3  # the length of what waits for its turn, beside a principal direction
 
 
 @documented
@@ -192,9 +195,10 @@ class SparseAE(BaseAutoencoder):
             )
 
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
-        n_components, _ = self._widths(rows.n_features)
+        n_components, n_active = self._widths(rows.n_features)
         n_directions = min(rows.n_features, -(-n_components // 2))
-        return describe(rows, n_directions, trained)
+        known = max(n_active, len(rows) // ROWS_PER_DIRECTION)
+        return describe(rows, min(n_directions, known), trained)
 
     def _make_module(self, statistics: Statistics) -> SparseModule:
         n_features = statistics.n_features
