@@ -230,7 +230,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         """What an estimator needs to be used as it is between two epochs."""
         return {"net_": net, "_n_features_out": len(net.module_.basis.unit)}
 
-    def _renew_criterion(self, criterion: nn.Module) -> None:
+    def _renew(self, module: AutoencoderModule, criterion: nn.Module) -> None:
         """Set what parameters may have changed since an earlier fit that goes on."""
 
     def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:

@@ -163,5 +163,5 @@ class ContractiveAE(BaseAutoencoder):
         spread = torch.as_tensor(statistics.target_spread)
         return SensitiveLoss(ReconstructionLoss(self.loss, spread), self.penalty)
 
-    def _renew_criterion(self, criterion: nn.Module) -> None:
+    def _renew(self, module: nn.Module, criterion: nn.Module) -> None:
         criterion.penalty = self.penalty

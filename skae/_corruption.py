@@ -44,27 +44,35 @@ class Corruption(nn.Module):
         units: Standardizer,
     ):
         super().__init__()
-        self.kind = kind
-        self.levels = levels
         self.units = units
-        self.register_buffer("spread", (spread / units.divisor).float())
-        self.register_buffer("box", units(box).float())
-        self.register_buffer("zero", units(torch.zeros_like(spread)).float())
+        self.register_buffer("spread", spread / units.divisor)
+        self.register_buffer("box", units(box))
+        self.register_buffer("zero", units(torch.zeros_like(spread)))
+        self.set(kind, levels)
+
+    def set(self, kind: str | Callable, levels: tuple[float, float]) -> None:
+        # In a tuple, because a callable may be a module, which is not to be trained here.
+        self.kind = (kind,)
+        self.levels = levels
 
     def forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        if callable(self.kind):
-            spoilt = self.kind(self.units.inverse(x), generator)
-            if spoilt.shape != x.shape:
+        (kind,) = self.kind
+        if callable(kind):
+            with torch.no_grad():
+                spoilt = kind(self.units.inverse(x), generator)
+            shape = tuple(spoilt.shape) if isinstance(spoilt, Tensor) else None
+            if shape != tuple(x.shape):
+                got = type(spoilt).__name__ if shape is None else f"shape {shape}"
                 raise ValueError(
-                    f"corruption returned shape {tuple(spoilt.shape)} for rows of shape "
-                    f"{tuple(x.shape)}. It must keep the shape of its rows."
+                    f"corruption returned {got} for rows of shape {tuple(x.shape)}. It "
+                    "must return a tensor of that shape."
                 )
             return self.units(spoilt).to(x.dtype)
         low, high = self.levels
         level = torch.full_like(x[..., :1], high)
         if low < high:
             level.uniform_(low, high, generator=generator)
-        return KINDS[self.kind](self, x, level, generator)
+        return KINDS[kind](self, x, level, generator)
 
 
 def gaussian(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
@@ -133,4 +141,9 @@ class SpoiltRows(Rows):
         first = index.start or 0 if isinstance(index, slice) else int(index[0])
         # Other rows, other draws.
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + first)
-        return batch._replace(x=self.corruption(batch.x.double(), generator))
+        spoilt = self.corruption(batch.x.double(), generator)
+        if not spoilt.isfinite().all():
+            raise ValueError(
+                "corruption returned values that are not finite. It must not do that."
+            )
+        return batch._replace(x=spoilt)

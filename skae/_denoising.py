@@ -291,6 +291,10 @@ class DenoisingAE(BaseAutoencoder):
         spread, box = torch.as_tensor(spread), torch.as_tensor(box)
         return Corruption(self.corruption, self._levels, spread, box, units)
 
+    def _renew(self, module: AutoencoderModule, criterion: nn.Module) -> None:
+        if not self._is_paired:
+            module.corruption.set(self.corruption, self._levels)
+
     def _make_criterion(self, statistics: Statistics) -> nn.Module:
         return ReconstructionLoss(self.loss, torch.as_tensor(statistics.target_spread))
 

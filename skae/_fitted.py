@@ -158,7 +158,8 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def _chunk(self) -> int:
         """How many rows fit into scikit-learn's ``working_memory``."""
         # A row passes through a handful of float64 copies of itself and wider layers.
-        row_bytes = 8 * 16 * max(self.n_features_in_, 128)
+        widest = max(self.n_features_in_, getattr(self, "n_outputs_", 0), 128)
+        row_bytes = 8 * 16 * widest
         n_rows = int(get_config()["working_memory"] * 2**20 / row_bytes)
         return max(1, min(n_rows, CHUNK))
 

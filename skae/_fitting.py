@@ -160,11 +160,12 @@ class Fitting:
         if self.earlier is not None:
             modules = [self._copy_earlier(run.train) for _ in seeds]
             criterion = copy.deepcopy(self.earlier.criterion_)
-            estimator._renew_criterion(criterion)
+            for module in modules:
+                estimator._renew(module, criterion)
             return modules, criterion
-        statistics = estimator._describe(run.described, run.train)
         # Built on the CPU, whatever the caller's default device; the net moves it.
         with borrowed_generator(seeds[0], self.device), torch.device("cpu"):
+            statistics = estimator._describe(run.described, run.train)
             criterion = estimator._make_criterion(statistics)
         return [self._make_module(statistics, seed) for seed in seeds], criterion
 
@@ -202,7 +203,7 @@ class Fitting:
             patience=patience,
             guarded=self._stops_early,
             repeats=run.repeats,
-            cache=4 * run.train.n_features * len(run.train) <= CACHE_BELOW,
+            cache=4 * run.train.n_values * len(run.train) <= CACHE_BELOW,
             optimizer=FlatAdamW,
             lr=estimator.learning_rate,
             batch_size=self.batch_size,

@@ -59,7 +59,8 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
 
 def _is_known(side: nn.Module) -> bool:
     if type(side) is LinearPath:
-        return side.change.requires_grad and _is_known(side.network)
+        own = (side.change,) if side.gain is None else (side.change, side.gain)
+        return all(p.requires_grad for p in own) and _is_known(side.network)
     if type(side) is not nn.Sequential or type(next(iter(side), None)) is not nn.Linear:
         return False
     after_curve = False  # two activations in a row are nothing that a layer here has

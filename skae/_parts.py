@@ -187,8 +187,7 @@ def describe_module(estimator, rows: Rows) -> dict:
     Functions compare by name only: the same one is another object after unpickling.
     """
     names = ["n_components", "hidden_layer_sizes", "activation", "init", "loss"]
-    names += ["likelihood", "noise", "corruption", "noise_level", "sparsity", "n_active"]
-    names += ["encoder", "decoder"]
+    names += ["likelihood", "noise", "sparsity", "n_active", "encoder", "decoder"]
     made = {n: getattr(estimator, n) for n in names if hasattr(estimator, n)}
     for name, value in made.items():
         if callable(value):

@@ -18,9 +18,9 @@ class Batch(NamedTuple):
     condition: Tensor | None  # (n_rows, n_conditions); None where a class has none
 
 
-def chunk_size(n_features: int) -> int:
+def chunk_size(n_values: int) -> int:
     """How many dense float64 rows to hold at once."""
-    return max(1, min(CHUNK, CHUNK_BYTES // (8 * n_features)))
+    return max(1, min(CHUNK, CHUNK_BYTES // (8 * n_values)))
 
 
 class Rows:
@@ -58,6 +58,11 @@ class Rows:
     def n_features(self) -> int:
         return self.x.shape[1]
 
+    @property
+    def n_values(self) -> int:
+        """Of a row and of its target, if that is another."""
+        return self.n_features + (0 if self.target is None else self.target.shape[1])
+
     def subset(self, index: np.ndarray) -> "Rows":
         index = index if self.index is None else self.index[index]
         return Rows(self.x, self.target, self.condition, index)
@@ -74,7 +79,7 @@ class Rows:
         return Batch(*(None if c is None else _take(c, rows) for c in columns))
 
     def chunks(self, size: int | None = None) -> Iterator[Batch]:
-        size = size or chunk_size(self.n_features)
+        size = size or chunk_size(self.n_values)
         for start in range(0, len(self), size):
             yield self[start : start + size]
 
@@ -149,7 +154,7 @@ class ShuffledBatches:
 
     def in_order(self) -> Iterator[Batch]:
         """Every row once, prepared, in chunks."""
-        size = chunk_size(self.rows.n_features)
+        size = chunk_size(self.rows.n_values)
         for start in range(0, len(self.rows), size):
             rows = slice(start, start + size)
             if self.cached is None:
@@ -206,7 +211,7 @@ def nearby_order(n_rows: int, generator: torch.Generator) -> Tensor:
 def _prepare_all(rows: Rows, prepare: Callable[[Batch], Batch]) -> Batch:
     """Prepare all rows, chunk by chunk, into one array each."""
     prepared: list[Tensor] | None = None
-    size = chunk_size(rows.n_features)
+    size = chunk_size(rows.n_values)
     for start in range(0, len(rows), size):
         batch = prepare(rows[start : start + size])
         shares = batch.target is batch.x

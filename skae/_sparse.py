@@ -78,7 +78,8 @@ class SparseAE(BaseAutoencoder):
         The directions, of length 1, in the units of X.
 
     active_fraction_ : float
-        Average share of the components that are active, over the training rows.
+        Average share of the components that are active, over the training rows (those
+        of the last part after ``partial_fit``).
 
     dead_units_ : int
         Number of components that are 0 for all of them.
@@ -197,15 +198,17 @@ class SparseAE(BaseAutoencoder):
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
         n_components, n_active = self._widths(rows.n_features)
         n_directions = min(rows.n_features, -(-n_components // 2))
-        known = max(n_active, len(rows) // ROWS_PER_DIRECTION)
-        return describe(rows, min(n_directions, known), trained)
+        known = max(n_active, len(trained) // ROWS_PER_DIRECTION)
+        # Rows held out set the threshold, and so must be as new to the start as others.
+        return describe(trained, min(n_directions, known))
 
     def _make_module(self, statistics: Statistics) -> SparseModule:
         n_features = statistics.n_features
         n_components, n_active = self._widths(n_features)
         spread = common_spread(torch.as_tensor(statistics.spread))
         units = Standardizer(torch.as_tensor(statistics.mean), spread)
-        directions = torch.randn(n_components, n_features)
+        directions = torch.randn(n_components, n_features, dtype=torch.float32)
+        directions[:, spread == 0] = 0.0  # nothing is ever written there
         directions /= directions.norm(dim=1, keepdim=True).clamp(min=1e-12)
         into = directions
         if self.init == "pca":  # others wait, so faint that principal ones come first
@@ -280,7 +283,8 @@ class SparseAE(BaseAutoencoder):
 
 def begin_with_principal(directions: Tensor, components: np.ndarray) -> Tensor:
     """Let the first directions be principal components, each before its negative."""
-    known = torch.as_tensor(components.T[np.any(components, axis=0)]).to(directions)
+    known = components.T[np.any(components, axis=0)]
+    known = torch.as_tensor(known, dtype=directions.dtype, device=directions.device)
     both = torch.stack([known, -known], dim=1).flatten(0, 1)[: len(directions)]
     return torch.cat([both, directions[len(both) :]])
 

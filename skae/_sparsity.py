@@ -88,7 +88,7 @@ class SparseModule(AutoencoderModule):
         self.n_active = n_active
         self.done = 0.0  # of the training; the net sets it
         # Above it a component is active in inference.
-        self.register_buffer("threshold", torch.zeros(()))
+        self.register_buffer("threshold", torch.zeros((), dtype=torch.float32))
         self.calibrated = False  # by rows that were not trained on
         idle = torch.zeros(len(self.basis.unit), dtype=torch.int32)
         self.register_buffer("idle", idle)  # steps since each was active
@@ -103,7 +103,6 @@ class SparseModule(AutoencoderModule):
     def thaw(self) -> None:
         super().thaw()
         self.calibrated = False
-        self.idle.zero_()
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> SparseOutput:
         activation = self.encoder(x)
@@ -178,7 +177,7 @@ class SparseLoss(nn.Module):
         self.sparsity = sparsity
         self.share = share
         self.done = 0.0  # of the training; the net sets it
-        self.register_buffer("weight", torch.tensor(FIRST_WEIGHT))
+        self.register_buffer("weight", torch.tensor(FIRST_WEIGHT, dtype=torch.float32))
         self.terms: dict[str, Tensor] = {}  # for the history
 
     def forward(self, output: SparseOutput, target: Tensor) -> Tensor:

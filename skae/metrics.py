@@ -42,12 +42,17 @@ def reconstruction_r2(estimator, X, y=None):
     >>> print(f"{reconstruction_r2(PCA(2).fit(X), X):.3f}")
     0.978
     """
-    if hasattr(estimator, "reconstruct"):  # which may know more of a row than its code
+    paired = _find_paired(estimator)
+    if paired is not None:
+        before, denoiser = paired
+        reconstruction = denoiser.reconstruct(
+            X if before is None else before.transform(X)
+        )
+    elif hasattr(estimator, "reconstruct"):  # which may know more of a row than its code
         reconstruction = estimator.reconstruct(X)
     else:
         reconstruction = estimator.inverse_transform(estimator.transform(X))
-    paired = getattr(estimator, "_is_paired", False)
-    original = check_array(y if paired else X, dtype=np.float64)
+    original = check_array(X if paired is None else y, dtype=np.float64)
     reconstruction = check_array(reconstruction, dtype=np.float64)
     error = np.square(original - reconstruction).sum()
     total = np.square(original - original.mean(axis=0)).sum()
@@ -59,3 +64,14 @@ def reconstruction_r2(estimator, X, y=None):
         )
         return float("nan")
     return float(1 - error / total)
+
+
+def _find_paired(estimator):
+    """Return what comes before a denoiser that was fitted to pairs, and the denoiser."""
+    while hasattr(estimator, "best_estimator_"):
+        estimator = estimator.best_estimator_
+    steps = getattr(estimator, "steps", [("", estimator)])
+    denoiser = steps[-1][1]
+    if not getattr(denoiser, "_is_paired", False):
+        return None
+    return (estimator[:-1] if len(steps) > 1 else None), denoiser

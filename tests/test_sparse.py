@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skae import SparseAE
+from skae import ContractiveAE, DenoisingAE, SparseAE
 from skae._sparsity import (
     PATIENCE,
     SPARSITIES,
@@ -94,13 +94,15 @@ def test_training_is_worth_it(digits):
     assert_allclose((trained.transform(X_test) > 0).sum(axis=1).mean(), 6, rtol=0.15)
 
 
-def test_held_out_rows_set_the_threshold_where_training_rows_would_mislead():
+@pytest.mark.parametrize("n_rows", [600, 2_100])
+def test_held_out_rows_set_the_threshold_where_training_rows_would_mislead(n_rows):
     rng = np.random.RandomState(0)
-    X = rng.normal(size=(1200, 300))  # training components fit the training rows' noise
+    # Training components fit the training rows' noise.
+    X = rng.normal(size=(n_rows + 600, n_rows // 2))
 
-    start = SparseAE(100, n_active=5, max_iter=1, learning_rate=1e-12).fit(X[:600])
+    start = SparseAE(100, n_active=5, max_iter=1, learning_rate=1e-12).fit(X[:n_rows])
 
-    on_new = (start.transform(X[600:]) > 0).sum(axis=1).mean()
+    on_new = (start.transform(X[n_rows:]) > 0).sum(axis=1).mean()
     assert_allclose(on_new, 5, rtol=0.1)
     assert start.active_fraction_ * 100 > 6
 
@@ -219,20 +221,22 @@ def test_penalties_end_before_training_does():
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
 def test_codes_are_sparse_and_directions_of_unit_length(sparsity, X):
-    fitted = quick(8, n_active=3, sparsity=sparsity).fit(X)
+    X = np.column_stack([X, np.full(200, 7.0)])
+    fitted = quick(14, n_active=3, sparsity=sparsity, early_stopping=False).fit(X)
     codes = fitted.transform(X)
 
-    assert codes.shape == (200, 8) and (codes >= 0).all()
+    assert fitted.net_.kept_step_ > 0
+    assert codes.shape == (200, 14) and (codes >= 0).all()
     assert (codes == 0).mean() > 0.5
     assert_allclose(np.linalg.norm(fitted.components_, axis=1), 1, rtol=1e-6)
-    offset = fitted.inverse_transform(np.zeros((1, 8)))
+    offset = fitted.inverse_transform(np.zeros((1, 14)))
     assert_allclose(
         codes @ fitted.components_ + offset, fitted.reconstruct(X), rtol=1e-5, atol=1e-6
     )
     assert_allclose(fitted.active_fraction_, (codes > 0).mean(), rtol=1e-6)
     assert fitted.dead_units_ == (codes == 0).all(axis=0).sum()
     assert_allclose(fitted.transform(X[:7]), codes[:7], atol=1e-9)
-    assert fitted.get_feature_names_out()[-1] == "sparseae7"
+    assert fitted.get_feature_names_out()[-1] == "sparseae13"
 
 
 def test_codes_and_rows_scale_with_the_data(X):
@@ -281,6 +285,21 @@ def test_goes_through_pickle_clone_search_parts_and_sparse_rows(X):
     grid = {"sparseae__n_active": [1, 2]}
     search = GridSearchCV(pipeline, grid, scoring=reconstruction_r2, cv=2, n_jobs=2)
     assert np.isfinite(search.fit(X).cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("estimator", [SparseAE, DenoisingAE, ContractiveAE])
+def test_the_callers_torch_defaults_do_not_matter(estimator, X):
+    expected = estimator(4, max_iter=2, random_state=0).fit(X).transform(X)
+    torch.set_default_device("meta")
+    try:
+        codes = estimator(4, max_iter=2, random_state=0).fit(X).transform(X)
+        torch.set_default_dtype(torch.float64)
+        estimator(4, max_iter=2, random_state=0).fit(X)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+
+    assert_allclose(codes, expected)
 
 
 def test_an_encoder_may_be_any_network(X):
