@@ -27,7 +27,7 @@ CALIBRATION_ROWS, CALIBRATION_VALUES = 10_000, 2**26
 N_FOLDS = 5
 # Principal directions of fewer rows are their noise, which training rows have much of
 # and others have not.
-ROWS_PER_DIRECTION = 10
+ROWS_PER_DIRECTION = 5
 FAINT = 1e-3  # the length of what waits for its turn, beside a principal direction
 
 
@@ -196,11 +196,14 @@ class SparseAE(BaseAutoencoder):
             )
 
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
-        n_components, n_active = self._widths(rows.n_features)
-        n_directions = min(rows.n_features, -(-n_components // 2))
-        known = max(n_active, len(trained) // ROWS_PER_DIRECTION)
         # Rows held out set the threshold, and so must be as new to the start as others.
-        return describe(trained, min(n_directions, known))
+        return describe(trained, self._count_directions(trained))
+
+    def _count_directions(self, rows: Rows) -> int:
+        """How many principal directions to start at, with the negative of each."""
+        n_components, n_active = self._widths(rows.n_features)
+        known = max(n_active, len(rows) // ROWS_PER_DIRECTION)
+        return min(rows.n_features, -(-n_components // 2), known)
 
     def _make_module(self, statistics: Statistics) -> SparseModule:
         n_features = statistics.n_features
@@ -266,9 +269,10 @@ class SparseAE(BaseAutoencoder):
             activation = encoder(x)
             if self.net_.kept_step_ == 0 and self.init == "pca" and n_some >= N_FOLDS:
                 # Of principal components, the rows they come from have more than others.
+                n_directions = self._count_directions(rows)
                 for fold in np.array_split(np.arange(n_some), N_FOLDS):
                     others = some.subset(np.setdiff1d(np.arange(n_some), fold))
-                    components = self._describe(others, others).components
+                    components = describe(others, n_directions).components
                     directions = begin_with_principal(encoder.weight.T, components)
                     activation[fold] = x[fold] @ directions.T
             self.module_.set_threshold(activation)
