@@ -119,7 +119,8 @@ class DenoisingAE(BaseAutoencoder):
     >>> from sklearn.decomposition import PCA
     >>> from skae import DenoisingAE
     >>> X, _ = load_digits(return_X_y=True)
-    >>> noisy = X + 4 * np.random.RandomState(0).normal(size=X.shape)
+    >>> noise = np.random.RandomState(0).normal(size=X.shape)
+    >>> noisy = X + 0.7 * X.std(axis=0) * noise
     >>> denoiser = DenoisingAE(16, noise_level=0.7, random_state=0).fit(X[:1500])
     >>> pca = PCA(16).fit(X[:1500])
     >>> mended = denoiser.reconstruct(noisy[1500:])

@@ -74,7 +74,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         likelihood = make_likelihood(self.likelihood, statistics)
         return NegativeELBO(likelihood, self.beta, self.kl_warm_up, self.free_bits)
 
-    def _renew_criterion(self, criterion: NegativeELBO) -> None:
+    def _renew(self, module: nn.Module, criterion: NegativeELBO) -> None:
         criterion.beta = self.beta
         criterion.kl_warm_up = self.kl_warm_up
         criterion.free_bits = self.free_bits
