@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._base import AT_LEAST_ONE, BaseAutoencoder, check_probabilities
+from skae._base import AT_LEAST_ONE, BaseAutoencoder
 from skae._docs import documented
 from skae._sklearn import StrOptions
 from skae._statistics import Statistics
@@ -142,8 +142,6 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)
-        if self.loss == "bernoulli":
-            check_probabilities(X, "loss='bernoulli'")
         if self.n_components >= X.shape[1]:
             warn_caller(
                 f"n_components={self.n_components} is not less than n_features="

@@ -117,6 +117,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
             self._check_parameters(X)
             rows = self._make_rows(X, y)
+            self._check_probabilities(rows)
             if self.warm_start and hasattr(self, "net_"):
                 self._check_module(rows, "warm_start=True", "Use warm_start=False")
             fitting = Fitting(self, rows, check_random_state(self.random_state))
@@ -170,6 +171,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             )
             self._check_parameters(X)
             rows = self._make_rows(X, y)
+            self._check_probabilities(rows)
             if goes_on:
                 self._check_module(rows, "partial_fit", "Clone the estimator")
             random_state = check_random_state(self.random_state)
@@ -191,6 +193,20 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
                 )
         resolve_widths(self.hidden_layer_sizes, X.shape[1])
         resolve_device(self.device)
+
+    def _check_probabilities(self, rows: Rows) -> None:
+        """Raise if a Bernoulli likelihood is asked for and targets are not in [0, 1]."""
+        asked = [n for n in ("loss", "likelihood") if getattr(self, n, "") == "bernoulli"]
+        if not asked:
+            return
+        name, values = ("X", rows.x) if rows.target is None else ("y", rows.target)
+        low, high = values.min(), values.max()
+        if low < 0 or high > 1:
+            hint = f" Divide {name} by 255 if these are grey values." if high > 2 else ""
+            raise ValueError(
+                f"{asked[0]}='bernoulli' needs values in [0, 1], and {name} has values "
+                f"from {low:.6g} to {high:.6g}.{hint}"
+            )
 
     def _check_module(self, rows: Rows, doing: str, way_out: str) -> None:
         """Raise if the parameters ask for another module than the fitted one."""
@@ -262,17 +278,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             path.settle()
         if self._orders_codes:
             self.explained_variance_ratio_ = _codes.explained_variance_ratio(*arguments)
-
-
-def check_probabilities(X, parameter: str) -> None:
-    """Raise if a parameter asks for values in [0, 1] and X has others."""
-    low, high = X.min(), X.max()
-    if low < 0 or high > 1:
-        hint = " Divide X by 255 if these are grey values." if high > 2 else ""
-        raise ValueError(
-            f"{parameter} needs values in [0, 1], and X has values from {low:.6g} to "
-            f"{high:.6g}.{hint}"
-        )
 
 
 @contextmanager

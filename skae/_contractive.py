@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._base import BaseAutoencoder, check_probabilities
+from skae._base import BaseAutoencoder
 from skae._docs import documented
 from skae._modules import AutoencoderModule
 from skae._parts import make_parts
@@ -144,11 +144,6 @@ class ContractiveAE(BaseAutoencoder):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
-
-    def _check_parameters(self, X) -> None:
-        super()._check_parameters(X)
-        if self.loss == "bernoulli":
-            check_probabilities(X, "loss='bernoulli'")
 
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
         # The penalty stands for small noise, with which rows leave the box of clean ones.

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skae import _codes
-from skae._base import BaseAutoencoder, check_probabilities
+from skae._base import BaseAutoencoder
 from skae._corruption import KINDS, SHARES, Corruption, SpoiltRows
 from skae._docs import documented
 from skae._fitted import FLOATS
@@ -224,8 +224,6 @@ class DenoisingAE(BaseAutoencoder):
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)
-        if self.loss == "bernoulli" and not self._is_paired:
-            check_probabilities(X, "loss='bernoulli'")
         if not isinstance(self.noise_level, Real):
             level = self.noise_level
             numbers = len(level) == 2 and all(isinstance(v, Real) for v in level)
@@ -243,8 +241,6 @@ class DenoisingAE(BaseAutoencoder):
 
     def _make_rows(self, X: np.ndarray, y) -> Rows:
         target = self._validate_target(X, y, "fit") if self._is_paired else None
-        if target is not None and self.loss == "bernoulli":
-            check_probabilities(target, "loss='bernoulli'")
         self.n_outputs_ = X.shape[1] if target is None else target.shape[1]
         return Rows(X, target)
 

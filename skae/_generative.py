@@ -14,11 +14,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from skae import _codes
-from skae._base import (
-    AT_LEAST_ONE,
-    BaseAutoencoder,
-    check_probabilities,
-)
+from skae._base import AT_LEAST_ONE, BaseAutoencoder
 from skae._collapse import Usage, comparable, compare, warn_of_collapse
 from skae._diagnosis import spread_out
 from skae._fitted import torch_dtype
@@ -81,11 +77,6 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _provisional(self, net: AutoencoderNet) -> dict:
         return {**super()._provisional(net), "prior_": None}
-
-    def _check_parameters(self, X: np.ndarray) -> None:
-        super()._check_parameters(X)
-        if self.likelihood == "bernoulli":
-            check_probabilities(X, "likelihood='bernoulli'")
 
     def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
         super()._adopt(net, fitting)

@@ -439,6 +439,8 @@ def test_bernoulli_gives_probabilities(digits):
     for fitted in fits:
         mended = fitted.reconstruct(X)
         assert mended.min() >= 0 and mended.max() <= 1
+    with pytest.raises(ValueError, match="and y has values"):
+        quick(8, loss="bernoulli", corruption="paired").fit(X, 2 * X)
     start = untrained(8, loss="bernoulli", corruption="masking").fit(X)
     assert error(start, X, X) < X.var()
 
