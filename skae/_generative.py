@@ -136,8 +136,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _evidence(self, rows: Rows, n_draws: int | None = None) -> np.ndarray:
         """Importance-weighted log-likelihood of each row."""
-        if self.likelihood == "bernoulli":
-            check_probabilities(rows.x, "likelihood='bernoulli'")
+        self._check_probabilities(rows)
         # One seed for good, so that a row has one score.
         shape = n_draws or self.n_importance_samples, self._n_features_out
         draws = torch.as_tensor(np.random.RandomState(0).normal(size=shape))
