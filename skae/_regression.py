@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
+
+from skae._eigen import leading_axes
 
 # Ridge penalties tried, as shares of the largest eigenvalue of the rows' products.
 PENALTIES = np.logspace(-8, 0, 17)
@@ -68,7 +69,7 @@ def reduced_rank(kept: Sums, held_out: Sums, n_components: int) -> ReducedRank:
     products = vectors.T @ sums.products
     fitted = products * (np.sqrt(values) / shrunk)[:, None]
     n_found = min(n_components, *fitted.shape)
-    variances, axes = _leading_axes(fitted, n_found)
+    variances, axes = leading_axes(fitted, n_found)
     into[:, :n_found] = vectors @ ((products @ axes) / shrunk[:, None])
     back[:n_found] = axes.T
     deviations[:n_found] = np.sqrt(variances / sums.n_rows)
@@ -96,20 +97,3 @@ def _eigen(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, vectors = np.linalg.eigh(squares)
     known = values > 1e-12 * max(values[-1], 0.0)
     return values[known], vectors[:, known]
-
-
-def _leading_axes(matrix: np.ndarray, n_wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest squared singular values, and the right singular vectors."""
-    n_rows, n_columns = matrix.shape
-    if n_columns <= n_rows:
-        last = n_columns - 1
-        square = matrix.T @ matrix
-    else:
-        last = n_rows - 1
-        square = matrix @ matrix.T
-    values, axes = eigh(square, subset_by_index=(last - n_wanted + 1, last))
-    values, axes = np.maximum(values[::-1], 0.0), axes[:, ::-1]
-    if n_columns > n_rows:
-        axes = matrix.T @ axes
-        axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny)
-    return values, axes

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.linalg import eigh
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator, svds
 
+from skae._eigen import leading
 from skae._regression import Sums, reduced_rank
 from skae._rows import Rows
 
@@ -312,7 +312,7 @@ def _from_covariance(
     rows: Rows, moments: _Moments, n_components: int, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     n_found = min(n_components, rows.n_features)
-    values, vectors = _leading(scale[:, None] * moments.squares * scale, n_found)
+    values, vectors = leading(scale[:, None] * moments.squares * scale, n_found)
     return _principal(values, vectors, len(rows), n_components)
 
 
@@ -330,7 +330,7 @@ def _from_rows(
         return (x[:, block].double().numpy() - moments.mean[block]) * scale[block]
 
     products = sum(part @ part.T for part in map(centred, blocks))
-    values, vectors = _leading(products, n_found)
+    values, vectors = leading(products, n_found)
     directions = np.concatenate([centred(block).T @ vectors for block in blocks])
     lengths = np.linalg.norm(directions, axis=0)
     directions /= np.where(lengths > 0, lengths, 1.0)
@@ -387,10 +387,3 @@ def _principal(
     components[:, : len(values)] = vectors * known
     deviations[: len(values)] = np.sqrt(np.where(known, values, 0.0) / n_rows)
     return components, deviations
-
-
-def _leading(matrix: np.ndarray, n_wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues and their vectors, largest first."""
-    last = len(matrix) - 1
-    values, vectors = eigh(matrix, subset_by_index=(last - n_wanted + 1, last))
-    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
