@@ -64,16 +64,15 @@ class SensitiveModule(AutoencoderModule):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> SensitiveOutput:
         wanted = torch.is_grad_enabled()
         with torch.enable_grad():  # by the rows; they are judged without one by weights
-            n_copies = n_directions(len(self.basis.unit))
-            copies = x.detach().repeat(n_copies, 1).requires_grad_()
-            codes = self.to_code(copies, condition)
+            x = x.detach().requires_grad_()
+            code = self.to_code(x, condition)
         with torch.set_grad_enabled(wanted):
-            code = codes[: len(x)]
-            along = self.draw(code) @ whitener(code)
-            (slopes,) = torch.autograd.grad(
-                codes, copies, along.flatten(0, 1), create_graph=wanted
-            )
-            squares = slopes.square().sum(dim=-1).view(n_copies, len(x)).sum(dim=0)
+            squares = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+            for direction in self.draw(code) @ whitener(code):
+                (slopes,) = torch.autograd.grad(
+                    code, x, direction, create_graph=wanted, retain_graph=True
+                )
+                squares = squares + slopes.square().sum(dim=-1)
             return SensitiveOutput(self.from_code(code, condition), code, squares)
 
     def draw(self, code: Tensor) -> Tensor:
@@ -81,10 +80,6 @@ class SensitiveModule(AutoencoderModule):
         if not self.training:  # the same at each look
             generator = torch.Generator(code.device).manual_seed(0)
         return directions(code, generator)
-
-
-def n_directions(n_components: int) -> int:
-    return n_components if n_components <= EXACT else 1
 
 
 class SensitiveLoss(nn.Module):
