@@ -21,7 +21,7 @@ from skae._modules import AutoencoderModule, Standardizer
 from skae._parts import make_parts
 from skae._rows import Rows
 from skae._sklearn import Interval, StrOptions
-from skae._statistics import WIDE_REGRESSION, Statistics, describe, describe_pairs
+from skae._statistics import Statistics, describe_basis, describe_pairs
 from skae.losses import LOSSES, ReconstructionLoss
 
 # How often few rows are spoilt anew to find the best linear denoiser.
@@ -260,14 +260,11 @@ class DenoisingAE(BaseAutoencoder):
         return y
 
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
-        n_features = rows.n_features
-        n_basis = self.n_components
-        if n_features > WIDE_REGRESSION:
-            n_basis = WIDE_REGRESSION
-        clean = describe(Rows(rows.x, index=rows.index), n_basis, trained)
         if self._is_paired:
-            return describe_pairs([rows], trained, clean, self.n_components)
-        as_given = Standardizer(torch.zeros(n_features), torch.ones(n_features))
+            return super()._describe(rows, trained)
+        clean = describe_basis(rows)
+        mean = torch.zeros(rows.n_features)
+        as_given = Standardizer(mean, torch.ones_like(mean))
         corruption = self._make_corruption(clean.spread, clean.box, as_given)
         copies = [SpoiltRows(rows, corruption, seed) for seed in range(N_COPIES)]
         spoilt = SpoiltRows(trained, corruption, N_COPIES)

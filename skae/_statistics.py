@@ -119,6 +119,9 @@ def describe(
     standardized : bool, default=False
         Whether components and deviations are those of standardised rows.
     """
+    if rows.target is not None:
+        trained = rows if trained is None else trained
+        return describe_pairs([rows], trained, describe_basis(rows), n_components)
     smaller = min(len(rows), rows.n_features)
     too_wide = issparse(rows.x) and len(rows) * rows.n_features > DENSE_VALUES
     if (smaller > DIRECT or too_wide) and n_components < smaller // 10:
@@ -132,7 +135,7 @@ def describe(
     if standardized:
         scale = np.where(x.spread > 0, 1 / np.where(x.spread > 0, x.spread, 1.0), 0.0)
     components, deviations = find(rows, x, n_components, scale)
-    statistics = Statistics(
+    return Statistics(
         mean=x.mean,
         spread=x.spread,
         box=_box(rows if trained is None else trained),
@@ -146,10 +149,12 @@ def describe(
         condition_box=np.zeros((2, 0)),
         residual_spread=x.spread,
     )
-    if rows.target is None:
-        return statistics
-    trained = rows if trained is None else trained
-    return describe_pairs([rows], trained, statistics, n_components)
+
+
+def describe_basis(rows: Rows) -> Statistics:
+    """Describe rows without their targets, as :func:`describe_pairs` wants it."""
+    n_components = WIDE_REGRESSION if rows.n_features > WIDE_REGRESSION else 1
+    return describe(Rows(rows.x, None, rows.condition, rows.index), n_components)
 
 
 def describe_pairs(
@@ -166,8 +171,8 @@ def describe_pairs(
         Those that the network will see.
 
     basis : Statistics
-        Whose components rows are reduced to where they are wide; of clean rows where
-        ``copies`` are spoilt.
+        That :func:`describe_basis` gives, of clean rows where ``copies`` are spoilt;
+        wide rows are reduced to its components.
 
     n_components : int
         Width of the code.

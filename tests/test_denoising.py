@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import AutoencoderTransformer, DenoisingAE, _denoising, _statistics
+from skae import AutoencoderTransformer, DenoisingAE, _statistics
 from skae._corruption import KINDS, SHARES, Corruption, SpoiltRows
 from skae._modules import Standardizer
 from skae._rows import Rows
@@ -470,8 +470,7 @@ def test_a_narrow_code_starts_at_the_best_map_of_its_rank():
 
 def test_wide_rows_are_reduced_before_they_are_regressed_on(monkeypatch):
     X, spoilt, least = gaussian_rows(20_000)
-    for module in (_statistics, _denoising):
-        monkeypatch.setattr(module, "WIDE_REGRESSION", 3)
+    monkeypatch.setattr(_statistics, "WIDE_REGRESSION", 3)
 
     denoiser = untrained(3, noise_level=0.5).fit(X)
 
