@@ -7,30 +7,20 @@ generative models", NeurIPS 2015.
 import copy
 
 import numpy as np
-from scipy.special import logsumexp
-from sklearn.naive_bayes import GaussianNB
-from sklearn.utils import ClassifierTags, check_consistent_length, check_random_state
-from sklearn.utils.metaestimators import available_if
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skae import _codes
 from skae._conditions import Labels, Numbers, check_condition
 from skae._docs import documented
-from skae._generative import VariationalAutoencoder, check_count
+from skae._generative import check_count
+from skae._inferred import LabelsByEvidence
 from skae._rows import Rows
 from skae._statistics import Statistics, describe_given
 
-# Draws of the evidence where it only has to tell labels apart.
-LABEL_DRAWS = 8
-
-
-def _may_predict(estimator) -> bool:
-    """Numbers cannot be told apart by the evidence."""
-    return not isinstance(getattr(estimator, "_condition", None), Numbers)
-
 
 @documented
-class ConditionalVAE(VariationalAutoencoder):
+class ConditionalVAE(LabelsByEvidence):
     """Variational autoencoder of rows given what is known of them, y.
 
     Prefer it to :class:`VAETransformer` when rows of a kind are to be generated, when
@@ -98,7 +88,6 @@ class ConditionalVAE(VariationalAutoencoder):
     __metadata_request__inverse_transform = {"y": None}
 
     _learns_in_parts = False
-    _private_state = (*VariationalAutoencoder._private_state, "_condition", "_labeller")
 
     def __init__(
         self,
@@ -224,72 +213,6 @@ class ConditionalVAE(VariationalAutoencoder):
     def _describe(self, rows: Rows, trained: Rows) -> Statistics:
         return describe_given(rows, self.n_components, trained, self._standardizes)
 
-    def _adopt(self, net, fitting) -> None:
-        super()._adopt(net, fitting)
-        self._labeller = None
-        if isinstance(self._condition, Labels):
-            codes = self._encode(fitting.rows)
-            if codes.std(axis=0).all():  # else codes tell nothing apart
-                labels = fitting.rows.condition.argmax(axis=1)
-                self._labeller = GaussianNB().fit(codes, labels)
-
-    def _provisional(self, net) -> dict:
-        known = {"_condition": self._condition, "_labeller": None}
-        if isinstance(self._condition, Labels):
-            known["classes_"] = self.classes_
-        return {**super()._provisional(net), **known}
-
-    # Conditions.
-
-    def _rows(self, X, y) -> Rows:
-        """X with its condition, which is inferred if there is no y."""
-        check_is_fitted(self)
-        X = self._validate(X)
-        return Rows(X, condition=self._condition_of(X, y))
-
-    def _condition_of(self, X: np.ndarray, y) -> np.ndarray:
-        if y is not None:
-            return self._condition.columns(y, X.shape[0])
-        most_likely = self._log_proba(X, "this method").argmax(axis=1)
-        return np.eye(len(self.classes_), dtype=np.float32)[most_likely]
-
-    def _condition_of_codes(self, codes: np.ndarray, y) -> np.ndarray:
-        if y is not None:
-            return self._condition.columns(y, len(codes))
-        self._need_labels("this method")
-        if self._labeller is None:
-            places = np.full(len(codes), self._condition.share.argmax())
-        else:
-            places = self._labeller.predict(codes)
-        return np.eye(len(self.classes_), dtype=np.float32)[places]
-
-    def _need_labels(self, what: str) -> None:
-        if not isinstance(self._condition, Labels):
-            raise ValueError(
-                f"{what} cannot infer y: fit saw continuous numbers, and only labels can "
-                "be told apart by the evidence. Pass y. In a Pipeline, enable metadata "
-                "routing and call set_transform_request(y=True)."
-            )
-
-    def _joint(self, X: np.ndarray, n_draws: int, what: str) -> np.ndarray:
-        """Log-density of each row together with each label: (n_samples, n_classes)."""
-        self._need_labels(what)
-        n_draws = min(n_draws, self.n_importance_samples)
-        logs = []
-        for place, log_share in enumerate(self._condition.log_share):
-            condition = np.zeros((X.shape[0], len(self.classes_)), dtype=np.float32)
-            condition[:, place] = 1.0
-            evidence = self._evidence(Rows(X, condition=condition), n_draws)
-            logs.append(evidence + log_share)
-        return np.column_stack(logs)
-
-    def _log_proba(self, X: np.ndarray, what: str) -> np.ndarray:
-        joint = self._joint(X, LABEL_DRAWS, what)
-        # So far from all that none has a density, nothing but the shares is known.
-        nowhere = np.isneginf(joint).all(axis=1)
-        joint[nowhere] = self._condition.log_share
-        return joint - logsumexp(joint, axis=1, keepdims=True)
-
     # Using what was fitted.
 
     def transform(self, X, y=None):
@@ -392,8 +315,7 @@ class ConditionalVAE(VariationalAutoencoder):
         check_is_fitted(self)
         X = self._validate(X)
         if y is None:
-            joint = self._joint(X, self.n_importance_samples, "score_samples")
-            return logsumexp(joint, axis=1)
+            return self._marginal(X)
         condition = self._condition.columns(y, X.shape[0])
         return self._evidence(Rows(X, condition=condition))
 
@@ -414,57 +336,6 @@ class ConditionalVAE(VariationalAutoencoder):
             Mean log-likelihood, in nats. Higher is better.
         """
         return float(self.score_samples(X, y).mean())
-
-    @available_if(_may_predict)
-    def predict_proba(self, X):
-        """Probability of each label, by the evidence and the share of labels in training.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data in the units of the training data.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes), float64
-            In the order of ``classes_``.
-        """
-        check_is_fitted(self)
-        return np.exp(self._log_proba(self._validate(X), "predict_proba"))
-
-    @available_if(_may_predict)
-    def predict_log_proba(self, X):
-        """Logarithm of :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data in the units of the training data.
-
-        Returns
-        -------
-        log_probabilities : ndarray of shape (n_samples, n_classes), float64
-            In the order of ``classes_``.
-        """
-        check_is_fitted(self)
-        return self._log_proba(self._validate(X), "predict_log_proba")
-
-    @available_if(_may_predict)
-    def predict(self, X):
-        """Return the most probable label, see :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data in the units of the training data.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Members of ``classes_``.
-        """
-        check_is_fitted(self)
-        return self.classes_[self._log_proba(self._validate(X), "predict").argmax(axis=1)]
 
     # Generating.
 
@@ -621,5 +492,4 @@ class ConditionalVAE(VariationalAutoencoder):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        tags.classifier_tags = ClassifierTags()  # it predicts, besides
         return tags

@@ -24,6 +24,7 @@ LAYERS = [
     {"_fitting", "_fitted"},
     {"_base"},
     {"_generative"},
+    {"_inferred"},
     # Leaves: they never import each other.
     {"_autoencoder", "_denoising", "_contractive", "_sparse", "_vae", "_conditional"},
     {"metrics"},
