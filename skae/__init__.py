@@ -4,10 +4,12 @@ from skae._autoencoder import AutoencoderTransformer
 from skae._conditional import ConditionalVAE
 from skae._contractive import ContractiveAE
 from skae._denoising import DenoisingAE
+from skae._outlier import AEOutlierDetector
 from skae._sparse import SparseAE
 from skae._vae import VAETransformer
 
 __all__ = [
+    "AEOutlierDetector",
     "AutoencoderTransformer",
     "ConditionalVAE",
     "ContractiveAE",

@@ -335,3 +335,8 @@ class DenoisingAE(BaseAutoencoder):
             Minus the mean squared error. Higher is better.
         """
         return float(np.mean(self.score_samples(X, y), dtype=np.float64))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._is_paired
+        return tags

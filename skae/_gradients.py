@@ -49,9 +49,9 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
         ``gradient(x, target)`` writes the gradients and returns the mean loss.
     """
     kind = KNOWN.get((type(module), type(criterion)))
-    sides = module.encoder, module.decoder
     if kind is None or has_shared(module):  # each gradient is written once, not added up
         return None
+    sides = module.encoder, module.decoder
     if _is_hooked(module) or not all(_is_known(side) for side in sides):
         return None
     return kind(module, criterion)

@@ -1,0 +1,147 @@
+"""Several small denoisers of many noise levels, trained side by side as one.
+
+They have no bottleneck: what they cannot mend is what their training rows never showed.
+The level of the noise is one of their inputs, so that one network knows them all.
+
+Vincent et al., "Extracting and composing robust features with denoising autoencoders",
+ICML 2008.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from skae._detector_units import DetectorUnits
+from skae._net import AutoencoderNet
+from skae._rows import Batch, MemberBatches
+
+silu_backward = torch.ops.aten.silu_backward
+
+WIDTH = 128
+LEVELS = 0.02, 0.6  # standard deviations of a column
+
+
+class Denoisers(nn.Module):
+    """Networks that differ in their weights, with a leading axis of members.
+
+    Parameters
+    ----------
+    units : DetectorUnits
+        Units of the rows.
+
+    n_members : int
+        How many networks.
+    """
+
+    # The source of every random draw; the net lends one while it trains.
+    generator: torch.Generator | None = None
+
+    def __init__(self, units: DetectorUnits, n_members: int):
+        super().__init__()
+        self.inputs = self.outputs = units
+        sizes = [units.n_out + 1, WIDTH, WIDTH, units.n_out]
+        weights, biases = [], []
+        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+            draws = torch.randn(n_members, n_in, n_out, dtype=torch.float32)
+            weights.append(nn.Parameter(draws / math.sqrt(n_in)))
+            zeros = torch.zeros(n_members, 1, n_out, dtype=torch.float32)
+            biases.append(nn.Parameter(zeros))
+        self.weights = nn.ParameterList(weights)
+        self.biases = nn.ParameterList(biases)
+
+    @property
+    def n_members(self) -> int:
+        return len(self.weights[0])
+
+    def standardize(self, x: Tensor) -> Tensor:
+        return self.inputs(x).to(self.weights[0].dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spoil rows, (n_members, n_rows, n_columns), and mend them."""
+        return self._layers(self._spoil(x))[-1]
+
+    def residuals(self, x: Tensor, level: float) -> Tensor:
+        """What each member changes in rows as they are, taken for spoilt so much."""
+        x = x.expand(self.n_members, *x.shape)
+        log_level = x.new_full((*x.shape[:-1], 1), math.log(level))
+        return x - self._layers(torch.cat([x, log_level / 2], dim=-1))[-1]
+
+    @torch.no_grad()
+    def differentiate(self, x: Tensor, target: Tensor) -> Tensor:
+        """Write the gradients of :class:`DenoisingError`'s mean, and return it.
+
+        Autograd would cost as much again as the arithmetic.
+        """
+        inputs = self._spoil(x)
+        *linear, output = self._layers(inputs)
+        curved = [inputs, *map(silu, linear)]
+        error = output - target
+        gradient = error * (2 / (error.shape[-1] * error.shape[-2]))
+        for layer in reversed(range(len(self.weights))):
+            weight, bias = self.weights[layer], self.biases[layer]
+            torch.bmm(curved[layer].mT, gradient, out=weight.grad)
+            torch.sum(gradient, dim=1, keepdim=True, out=bias.grad)
+            if layer:
+                gradient = torch.bmm(gradient, weight.mT)
+                gradient = silu_backward(gradient, linear[layer - 1])
+        return error.square().mean(dim=(-2, -1)).sum()
+
+    def _spoil(self, x: Tensor) -> Tensor:
+        """Noisy rows, and the logarithm of how noisy they are."""
+        low, high = (math.log(level) for level in LEVELS)
+        shape = (*x.shape[:-1], 1)
+        draws = torch.rand(shape, generator=self.generator, device=x.device)
+        log_level = draws * (high - low) + low
+        noise = torch.randn(x.shape, generator=self.generator, device=x.device)
+        spoilt = torch.addcmul(x, noise, log_level.exp())
+        return torch.cat([spoilt, log_level / 2], dim=-1)
+
+    def _layers(self, x: Tensor) -> list[Tensor]:
+        """What each layer gives before its activation."""
+        outputs: list[Tensor] = []
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            x = silu(outputs[-1]) if outputs else x
+            outputs.append(torch.baddbmm(bias, x, weight))
+        return outputs
+
+    def after_step(self) -> None:
+        """Nothing: all that changes is moved by gradients."""
+
+
+class DenoisingError(nn.Module):
+    """Mean squared error, the sum over members: each has its own gradient."""
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).square().mean(dim=-1).sum(dim=0)
+
+
+class DenoiserNet(AutoencoderNet):
+    """Trains :class:`Denoisers`, each member on its own share of the rows.
+
+    Parameters
+    ----------
+    module, criterion : nn.Module
+        :class:`Denoisers` and :class:`DenoisingError`.
+
+    samples : ndarray of int of shape (n_members, n_sampled)
+        Which of the training rows each member sees.
+
+    **kwargs : dict
+        Parameters of :class:`AutoencoderNet`.
+    """
+
+    def __init__(self, module, criterion, *, samples: np.ndarray, **kwargs):
+        super().__init__(module, criterion, **kwargs)
+        self.samples = samples
+
+    def get_iterator(self, dataset, training=False):
+        seeds = range(self.seed, self.seed + len(self.samples))
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        arguments = dataset, self.prepare, self.batch_size, generators, self.cache
+        return MemberBatches(*arguments, samples=self.samples)
+
+    def _differentiate(self, batch: Batch) -> Tensor:
+        return self.module_.differentiate(batch.x, batch.target)
