@@ -79,15 +79,17 @@ class Neighbours:
         kept = self.random_state.permutation(len(values))[:N_REFERENCES]
         self.references = values[kept]
         self.squares = np.einsum("ij,ij->i", self.references, self.references)
-        self.rank = max(1, round(NEIGHBOUR_SHARE * len(kept))) - 1
+        # Training rows may be among the kept, and are nearest to themselves.
+        rank = max(2, round(NEIGHBOUR_SHARE * len(kept))) - 1
+        self.rank = min(rank, len(kept) - 1)
         return self
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         squares = values @ (-2.0 * self.references.T)
         squares += self.squares
-        nearest = np.partition(squares, self.rank, axis=1)[:, self.rank]
-        nearest += np.einsum("ij,ij->i", values, values)
-        return np.sqrt(np.maximum(nearest, 0))
+        nearest = np.argpartition(squares, self.rank, axis=1)[:, self.rank]
+        # Not by the squares, which lose the digits of small distances.
+        return np.linalg.norm(values - self.references[nearest], axis=1)
 
 
 class LogRatio:

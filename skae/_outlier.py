@@ -109,6 +109,10 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
     estimators_ : list of estimators or None
         The fitted clones of ``autoencoder``.
 
+    n_iter_ : int
+        Number of epochs that the default networks were trained for, or the most that one
+        of ``estimators_`` was.
+
     n_features_in_ : int
         Number of features seen during ``fit``.
 
@@ -230,6 +234,8 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
             odd = score(views.of_member(member, X[others])) if len(others) else []
             known.append(np.sort(odd))
         self.net_, self.estimators_, self.caution_ = net, estimators, caution
+        trained = [len(net.history)] if net else [e.n_iter_ for e in estimators]
+        self.n_iter_ = max(trained)
         self._units, self._scores, self._known = units, scores, known
         self._reference = np.median(X[np.sort(order[:MAX_DESCRIBED])], axis=0)
         self._set_thresholds(X)
