@@ -39,6 +39,7 @@ class DetectorUnits(nn.Module):
         self.register_buffer("divisor", torch.where(spread > 0, spread, constant))
         self.register_buffer("basis", basis)
         self.rest = rest
+        self.has_constants = not bool((spread > 0).all())
 
     @property
     def n_out(self) -> int:
@@ -57,10 +58,13 @@ class DetectorUnits(nn.Module):
         """Rows in compressed deviations, all columns of them."""
         difference = x - self.mean
         z = difference / self.divisor
-        excess = (z.abs() - CLIP).clamp(min=0)
-        z = z.clamp(-CLIP, CLIP) + z.sign() * excess.log1p()
-        moved = self.divisor.isinf() & (difference.abs() > 1e-9 * self.mean.abs())
-        return torch.where(moved, CLIP * difference.sign(), z)
+        if z.abs().amax() > CLIP:
+            excess = (z.abs() - CLIP).clamp(min=0)
+            z = z.clamp(-CLIP, CLIP) + z.sign() * excess.log1p()
+        if self.has_constants:
+            moved = self.divisor.isinf() & (difference.abs() > 1e-9 * self.mean.abs())
+            z = torch.where(moved, CLIP * difference.sign(), z)
+        return z
 
 
 def fit_units(rows: Rows, random_state: np.random.RandomState) -> DetectorUnits:

@@ -8,7 +8,7 @@ import numpy as np
 
 SHRINKAGE = 0.05  # of a covariance, towards a multiple of the identity
 N_REWEIGHTS = 5
-N_REFERENCES, NEIGHBOUR_SHARE = 256, 0.05
+N_REFERENCES, NEIGHBOUR_SHARE = 128, 0.05
 FLOOR = 1e-6
 
 
@@ -69,7 +69,7 @@ class Neighbours:
     """Distance to the nearest of a few training rows, but for a twentieth of them.
 
     Rows that are odd in the same way are few among the few, and do not vouch for each
-    other. At most 256 rows are kept.
+    other. At most 128 rows are kept.
     """
 
     def __init__(self, random_state: np.random.RandomState):

@@ -34,7 +34,7 @@ from skae._runtime import (
 from skae._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skae._views import DenoiserViews, EstimatorViews, has_likelihood, in_chunks
 
-CHUNK = 2048  # rows to score at once
+CHUNK = 512  # rows to score at once, few enough for a cache
 MAX_DESCRIBED = 10_000  # rows that distances are fitted to
 MAX_KNOWN = 5_000  # rows held out that p-values compare with, for each member
 MAX_CROWD = 2_000
@@ -69,7 +69,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         "mahalanobis" its length by its own covariance; "joint" the same of residual and
         code together, which no direction can hide from; "robust_joint" with a covariance
         of the most usual three quarters of the rows; "knn" the distance of the code to
-        training codes, of which 256 are kept; "likelihood" that of a variational class.
+        training codes, of which 128 are kept by each member; "likelihood" that of a variational class.
         "auto" is the likelihood of a variational class, and otherwise joins a robust
         covariance of the residual with neighbours or with what wider noise leaves.
 
