@@ -5,7 +5,6 @@ score. Contaminated: the same rows to learn from and to score. No row is duplica
 label is seen, and the detectors get rows standardised on the training rows.
 """
 
-import os
 from typing import NamedTuple
 
 import datasets
@@ -55,7 +54,3 @@ def make_task(name: str, setting: str, seed: int, cap: int) -> Task:
     test = np.concatenate([others, np.flatnonzero(y == 1)])
     scaler = StandardScaler().fit(X[train])
     return Task(scaler.transform(X[train]), scaler.transform(X[test]), y[test])
-
-
-def threads() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS", "1"))

@@ -6,7 +6,6 @@ ones. What detectors add up are logarithms of them, relative to the median train
 
 import numpy as np
 
-SHRINKAGE = 0.05  # of a covariance, towards a multiple of the identity
 N_REWEIGHTS = 5
 N_REFERENCES, NEIGHBOUR_SHARE = 128, 0.05
 FLOOR = 1e-6
@@ -24,6 +23,8 @@ class Mahalanobis:
     by_column : bool, default=False
         Divide columns by their deviations first, where they have no unit in common.
     """
+
+    shrinkage = 0.05  # of the covariance, towards a multiple of the identity
 
     def __init__(self, trimmed: float = 0.0, by_column: bool = False):
         self.trimmed = trimmed
@@ -46,13 +47,32 @@ class Mahalanobis:
         centred = (values - self.mean) / self.unit
         covariance = centred.T @ centred / len(values)
         size = np.trace(covariance) / len(covariance)
-        covariance[np.diag_indices_from(covariance)] += SHRINKAGE * size + 1e-12
+        covariance[np.diag_indices_from(covariance)] += self.shrinkage * size + 1e-12
         variances, directions = np.linalg.eigh(covariance)
         self.whitener = directions / np.sqrt(np.maximum(variances, 1e-12))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         white = ((values - self.mean) / self.unit) @ self.whitener
         return np.sqrt(np.einsum("ij,ij->i", white, white))
+
+
+class Beyond(Mahalanobis):
+    """The same, but that of the farthest training row for all that are nearer.
+
+    It says nothing of rows among the training rows, and keeps the others from being
+    mended: networks may follow a row to where they have seen none.
+    """
+
+    shrinkage = 0.001  # directions of little variance count: what it takes to be far
+
+    def fit(self, values: np.ndarray) -> "Beyond":
+        self.farthest = 0.0
+        super().fit(values)
+        self.farthest = float(self(values).max())
+        return self
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        return np.maximum(super().__call__(values), self.farthest)
 
 
 class Length:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skae._distances import Length, LogRatio, Mahalanobis, Neighbours
+from skae._distances import Beyond, Length, LogRatio, Mahalanobis, Neighbours
 from skae._views import View
 
 TRIMMED = 0.25  # share of rows that a robust covariance leaves out
+BEYOND = 2.0  # weight of the logarithm of how far beyond all training rows
 
 
 class Oddness:
@@ -95,6 +96,7 @@ def make_oddness(
             (0.5, Mahalanobis(TRIMMED), residual),
             (0.5 * (1 - caution), *second),
             (0.5 * caution, Neighbours(random_state), code),
+            (BEYOND, Beyond(by_column=True), both if view.wider is None else code),
         ],
     }
     return Oddness(terms[scoring])

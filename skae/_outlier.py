@@ -69,9 +69,10 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         "mahalanobis" its length by its own covariance; "joint" the same of residual and
         code together, which no direction can hide from; "robust_joint" with a covariance
         of the most usual three quarters of the rows; "knn" the distance of the code to
-        training codes, of which 128 are kept by each member; "likelihood" that of a variational class.
-        "auto" is the likelihood of a variational class, and otherwise joins a robust
-        covariance of the residual with neighbours or with what wider noise leaves.
+        training codes, of which each member keeps 128; "likelihood" that of a variational
+        class. "auto" is the likelihood of a variational class. Otherwise it joins a
+        robust covariance of the residual with neighbours, or with what wider noise
+        leaves, and adds how far a row lies beyond all training rows.
 
     contamination : "auto" or float, default="auto"
         Share of outliers in the training data, in (0, 0.5], which sets the threshold of
@@ -319,7 +320,10 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
             views = self._views(rows)
             return np.stack([s(v) for s, v in zip(self._scores, views, strict=True)], 1)
 
-        return in_chunks(score, X, CHUNK).T
+        if self.net_ is None:  # which has threads of its own
+            return in_chunks(score, X, CHUNK).T
+        self.net_.module_for(torch.float64)  # made once, not by each worker
+        return in_chunks(score, X, CHUNK, torch.get_num_threads()).T
 
     def _score(self, X: np.ndarray) -> np.ndarray:
         return -self._oddness(np.asarray(X, dtype=np.float64)).mean(axis=0)

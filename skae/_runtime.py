@@ -7,7 +7,7 @@ not disturb each other or the caller.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -88,6 +88,11 @@ _single_thread = _SingleThread()
 def count_weights(module: nn.Module) -> int:
     """Number of weights, which a row meets once each: the work that it makes."""
     return sum(weights.numel() for weights in module.parameters())
+
+
+def one_thread() -> AbstractContextManager:
+    """Use one thread in here."""
+    return _single_thread
 
 
 @contextmanager

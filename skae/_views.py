@@ -1,6 +1,7 @@
 """What the members of a detector say of rows: what they miss, and where rows lie."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from skae._denoisers import Denoisers
 from skae._detector_units import DetectorUnits
 from skae._net import AutoencoderNet
 from skae._rows import Batch, Rows
-from skae._runtime import suitable_threads
+from skae._runtime import one_thread, suitable_threads
 
 # Standard deviations of noise that residuals are taken at. At the first, rows count as
 # clean; at the second, the denoiser looks a little farther around.
@@ -98,7 +99,33 @@ def has_likelihood(estimator) -> bool:
     return hasattr(estimator, "likelihood") and hasattr(estimator, "sample")
 
 
-def in_chunks(function: Callable, X: np.ndarray, size: int) -> np.ndarray:
-    """Apply a function to some rows at a time, and put the results together."""
-    parts = [function(X[start : start + size]) for start in range(0, len(X), size)]
-    return np.concatenate(parts)
+def in_chunks(
+    function: Callable, X: np.ndarray, size: int, n_workers: int = 1
+) -> np.ndarray:
+    """Apply a function to some rows at a time, and put the results together.
+
+    Parameters
+    ----------
+    function : callable
+        Takes rows, returns an array with a first axis of as many.
+
+    X : ndarray of shape (n_rows, n_features)
+        The rows.
+
+    size : int
+        How many at a time.
+
+    n_workers : int, default=1
+        How many threads share the chunks: better than many threads for each, which are
+        small.
+    """
+    chunks = [X[start : start + size] for start in range(0, len(X), size)]
+    if n_workers == 1 or len(chunks) < 2 * n_workers:
+        return np.concatenate([function(chunk) for chunk in chunks])
+
+    def work(chunk: np.ndarray) -> np.ndarray:
+        with one_thread():
+            return function(chunk)
+
+    with ThreadPoolExecutor(n_workers) as pool:
+        return np.concatenate(list(pool.map(work, chunks)))
