@@ -382,9 +382,10 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
 
         Each member compares the row with training rows that it has left out
         (cross-conformal): the share that is as odd or odder, the row itself included.
-        With training data free of outliers, usual rows have p-values that are close to
-        uniform; outliers among the training data make them larger, so that fewer rows
-        stand out.
+        With training data free of outliers, small p-values are no more frequent among
+        usual rows than they say; as averages over members they lie nearer to 1/2 than
+        uniform ones. Outliers among the training data make them larger, so that fewer
+        rows stand out.
 
         Parameters
         ----------

@@ -258,11 +258,28 @@ def test_refuses_a_likelihood_where_there_is_none(known, autoencoder):
 # How sure: p-values and false discoveries.
 
 
-def test_p_values_of_usual_rows_are_uniform_and_of_odd_ones_small(detector):
+def test_small_p_values_are_as_rare_among_usual_rows_as_they_say(detector):
     p = detector.p_values(curve(2000, 4))
 
-    assert stats.kstest(p, "uniform").statistic < 0.08
+    for level in (0.02, 0.05, 0.1, 0.2, 0.5):
+        assert np.mean(p <= level) < 1.3 * level + 0.01
+    assert np.median(p) == pytest.approx(0.5, abs=0.1)
     assert np.median(detector.p_values(off_the_curve())) < 0.01
+
+
+def test_rows_left_out_score_as_new_ones_do(detector):
+    X = curve(600, 4)
+    new = [odd[m::4] for m, odd in enumerate(detector._oddness(X))]
+
+    pair = np.concatenate(detector._known), np.concatenate(new)
+    assert stats.ks_2samp(*pair).pvalue > 0.001
+
+
+def test_members_leave_out_a_quarter_each(detector, known):
+    assert [len(scores) for scores in detector._known] == [150] * 4
+    seven = AEOutlierDetector(n_estimators=7, **QUICK).fit(known)
+
+    assert [len(scores) for scores in seven._known] == [600 // 7] * 7
 
 
 def test_false_discoveries_are_as_rare_as_asked(detector):
