@@ -63,11 +63,12 @@ class Denoisers(nn.Module):
         """Spoil rows, (n_members, n_rows, n_columns), and mend them."""
         return self._layers(self._spoil(x))[-1]
 
-    def residuals(self, x: Tensor, level: float) -> Tensor:
-        """What each member changes in rows as they are, taken for spoilt so much."""
-        x = x.expand(self.n_members, *x.shape)
+    def residuals(self, x: Tensor, level: float, members: slice) -> Tensor:
+        """What members change in rows as they are, taken for spoilt so much."""
+        n_members = len(range(self.n_members)[members])
+        x = x.expand(n_members, *x.shape)
         log_level = x.new_full((*x.shape[:-1], 1), math.log(level))
-        return x - self._layers(torch.cat([x, log_level / 2], dim=-1))[-1]
+        return x - self._layers(torch.cat([x, log_level / 2], dim=-1), members)[-1]
 
     @torch.no_grad()
     def differentiate(self, x: Tensor, target: Tensor) -> Tensor:
@@ -99,12 +100,12 @@ class Denoisers(nn.Module):
         spoilt = torch.addcmul(x, noise, log_level.exp())
         return torch.cat([spoilt, log_level / 2], dim=-1)
 
-    def _layers(self, x: Tensor) -> list[Tensor]:
+    def _layers(self, x: Tensor, members: slice = slice(None)) -> list[Tensor]:
         """What each layer gives before its activation."""
         outputs: list[Tensor] = []
         for weight, bias in zip(self.weights, self.biases, strict=True):
             x = silu(outputs[-1]) if outputs else x
-            outputs.append(torch.baddbmm(bias, x, weight))
+            outputs.append(torch.baddbmm(bias[members], x, weight[members]))
         return outputs
 
     def after_step(self) -> None:

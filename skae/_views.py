@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,16 +50,19 @@ class DenoiserViews:
 
     def _look(self, X: np.ndarray, members: slice) -> list[View]:
         with suitable_threads(self.net.n_weights, len(X)):
-            chunks = self.net.apply(_residuals, Rows(X), torch.float64, len(X))
+            look = partial(_residuals, members=members)
+            chunks = self.net.apply(look, Rows(X), torch.float64, len(X))
             residuals, code = next(iter(chunks))
         code = code.cpu().numpy()
-        at_levels = [residual.cpu().double().numpy()[members] for residual in residuals]
+        at_levels = [residual.cpu().double().numpy() for residual in residuals]
         return [View(*pair, code, None) for pair in zip(*at_levels, strict=True)]
 
 
-def _residuals(module: Denoisers, batch: Batch) -> tuple[list[Tensor], Tensor]:
+def _residuals(
+    module: Denoisers, batch: Batch, members: slice
+) -> tuple[list[Tensor], Tensor]:
     x = module.standardize(batch.x)
-    return [module.residuals(x, level) for level in LEVELS], x.double()
+    return [module.residuals(x, level, members) for level in LEVELS], x.double()
 
 
 class EstimatorViews:

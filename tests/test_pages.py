@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/variational.md", "docs/regularised.md", "docs/outliers.md"]
+    "page",
+    ["README.md", "docs/variational.md", "docs/regularised.md", "docs/outliers.md"],
 )
 def test_code_on_the_page_runs(page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
