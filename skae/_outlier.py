@@ -281,7 +281,8 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
             train_split=None,
             verbose=0,
         )
-        with suitable_threads(count_weights(module), batch_size):
+        # Each operation is split by members already, and small.
+        with suitable_threads(count_weights(module) // self.n_estimators, batch_size):
             net.fit((Rows(X), None))
         net.finish(list(net.history))
         return net
