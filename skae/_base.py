@@ -113,7 +113,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             an earlier ``fit`` left is kept.
         """
         # The caller may be in inference mode or without gradients; training is not.
-        with _all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
+        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
             X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
             self._check_parameters(X)
             rows = self._make_rows(X, y)
@@ -164,7 +164,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             As in :meth:`fit`, or if parameters ask for another module than the earlier
             parts have trained.
         """
-        with _all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
+        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
             goes_on = hasattr(self, "net_")
             X = validate_data(
                 self, X, dtype=FLOATS, accept_sparse="csr", reset=not goes_on
@@ -281,7 +281,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
 
 
 @contextmanager
-def _all_or_nothing(estimator):
+def all_or_nothing(estimator):
     """Give back what an earlier fit left if this one does not end well."""
 
     def fitted() -> dict:

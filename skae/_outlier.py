@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae._base import AT_LEAST_ONE
+from skae._base import AT_LEAST_ONE, all_or_nothing
 from skae._conformal import discoveries, p_values
 from skae._contributions import contributions
 from skae._denoisers import DenoiserNet, Denoisers, DenoisingError
@@ -33,6 +34,7 @@ from skae._runtime import (
 )
 from skae._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skae._views import DenoiserViews, EstimatorViews, has_likelihood, in_chunks
+from skae.exceptions import warn_caller
 
 CHUNK = 512  # rows to score at once, few enough for a cache
 MAX_DESCRIBED = 10_000  # rows that distances are fitted to
@@ -150,6 +152,9 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
     True
     """
 
+    # What fit sets besides names that end with an underscore.
+    _private_state = ("_units", "_scores", "_known", "_reference")
+
     _parameter_constraints: dict = {
         "autoencoder": [HasMethods(["fit", "transform", "reconstruct"]), None],
         "n_estimators": [AT_LEAST_ONE],
@@ -202,11 +207,17 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         ------
         ValueError
             If X is not a finite numeric table, or if parameters do not suit each other.
+            What an earlier ``fit`` left is kept.
         """
-        X = validate_data(self, X, dtype=FLOATS)
-        self._check_parameters()
+        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
+            X = validate_data(self, X, dtype=FLOATS)
+            self._check_parameters()
+            self._fit(X, check_random_state(self.random_state))
+            self._set_thresholds(X)
+        return self
+
+    def _fit(self, X: np.ndarray, random_state: np.random.RandomState) -> None:
         device = resolve_device(self.device)
-        random_state = check_random_state(self.random_state)
         order = random_state.permutation(len(X))
         n_left_out = len(X) // max(self.n_estimators, MIN_FOLDS)
         left_out = order[: n_left_out * self.n_estimators]
@@ -214,14 +225,13 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         used = np.stack([np.setdiff1d(order, part) for part in left_out])
         units = fit_units(Rows(X), random_state)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
-        with torch.inference_mode(False), torch.enable_grad():
-            net = estimators = None
-            if self.autoencoder is None:
-                net = self._train(X, units, used, seed, device)
-                views = DenoiserViews(net)
-            else:
-                estimators = self._fit_clones(X, used, seed)
-                views = EstimatorViews(estimators, units)
+        net = estimators = None
+        if self.autoencoder is None:
+            net = self._train(X, units, used, seed, device)
+            views = DenoiserViews(net)
+        else:
+            estimators = self._fit_clones(X, used, seed)
+            views = EstimatorViews(estimators, units)
         crowd = units(torch.as_tensor(X[np.sort(order[:MAX_CROWD])])).numpy()
         # Zero is where far rows are as near to their own kind as others are.
         caution = 1 / (1 + math.exp(-(crowding(crowd) + 0.05) / 0.05))
@@ -239,8 +249,6 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         self.n_iter_ = max(trained)
         self._units, self._scores, self._known = units, scores, known
         self._reference = np.median(X[np.sort(order[:MAX_DESCRIBED])], axis=0)
-        self._set_thresholds(X)
-        return self
 
     def _check_parameters(self) -> None:
         estimator = self.autoencoder
@@ -284,6 +292,12 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         # Each operation is split by members already, and small.
         with suitable_threads(count_weights(module) // self.n_estimators, batch_size):
             net.fit((Rows(X), None))
+        if net.diverged_:
+            warn_caller(
+                f"The loss was no longer finite after step {net.step_}; the weights of "
+                f"step {net.kept_step_} were kept. Look for extreme values in X.",
+                ConvergenceWarning,
+            )
         net.finish(list(net.history))
         return net
 
