@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from skae._rows import Rows
+from skae._statistics import moments
 
 WIDE = 256  # columns; of more, a detector sees the leading principal components
 CLIP = 10.0  # standard deviations
@@ -69,8 +70,9 @@ class DetectorUnits(nn.Module):
 
 def fit_units(rows: Rows, random_state: np.random.RandomState) -> DetectorUnits:
     """Take the units from the training rows."""
-    mean, spread = _moments(rows)
-    units = DetectorUnits(torch.as_tensor(mean), torch.as_tensor(spread))
+    found = moments(rows, "x")
+    mean, spread = torch.as_tensor(found.mean), torch.as_tensor(found.spread)
+    units = DetectorUnits(mean, spread)
     if rows.n_features <= WIDE:
         return units
     sampled = random_state.permutation(len(rows))[:PROJECTED_ROWS]
@@ -81,23 +83,4 @@ def fit_units(rows: Rows, random_state: np.random.RandomState) -> DetectorUnits:
     rest = np.sqrt(np.mean(np.square(z - z @ directions @ directions.T).sum(axis=1)))
     scale = np.sqrt(max(np.mean(np.var(z @ directions, axis=0)), 1e-12))
     basis = torch.as_tensor(directions / scale)
-    return DetectorUnits(units.mean, torch.as_tensor(spread), basis, float(rest) or 1.0)
-
-
-def _moments(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, in two passes over chunks."""
-    total = sum(batch.x.double().sum(dim=0) for batch in rows.chunks())
-    mean = total / len(rows)
-    # Squares of huge values would not be finite.
-    size = 0.0
-    for batch in rows.chunks():
-        largest = (batch.x.double() - mean).abs().amax(dim=0)
-        size = largest if isinstance(size, float) else torch.maximum(size, largest)
-    unit = torch.where(size > 0, size, torch.ones_like(size))
-    squares = sum(
-        ((batch.x.double() - mean) / unit).square().sum(dim=0) for batch in rows.chunks()
-    )
-    spread = (squares / len(rows)).sqrt() * size
-    # What rounding leaves of a constant column is no spread.
-    spread[size <= 1e-9 * mean.abs()] = 0.0
-    return mean.numpy(), spread.numpy()
+    return DetectorUnits(mean, spread, basis, float(rest) or 1.0)

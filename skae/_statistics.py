@@ -130,7 +130,7 @@ def describe(
         find, with_products = _from_covariance, True
     else:
         find, with_products = _from_rows, False
-    x = _moments(rows, "x", with_products)
+    x = moments(rows, "x", with_products)
     scale = np.ones_like(x.mean)
     if standardized:
         scale = np.where(x.spread > 0, 1 / np.where(x.spread > 0, x.spread, 1.0), 0.0)
@@ -178,7 +178,7 @@ def describe_pairs(
         Width of the code.
     """
     rows = copies[0]
-    x, target = _moments(rows, "x"), _moments(rows, "target")
+    x, target = moments(rows, "x"), moments(rows, "target")
     if rows.n_features > WIDE_REGRESSION:
         reduction = basis.components
     else:
@@ -221,7 +221,7 @@ def describe_given(
     rows' spread if ``standardized``. They come from 10,000 rows at most, fewer where they
     are wide.
     """
-    x = _moments(rows, "x")
+    x = moments(rows, "x")
     squares, products, boxes = 0.0, 0.0, []
     for batch in rows.chunks():
         condition = batch.condition.double().numpy()
@@ -295,7 +295,8 @@ class _Moments:
         return np.where(spread > noise, spread, 0.0)
 
 
-def _moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
+def moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
+    """Mean, sums of squares and spread of a field of the rows, chunk by chunk."""
     total = None
     for batch in rows.chunks():
         part = _Moments.of(getattr(batch, field).double().numpy(), with_products)

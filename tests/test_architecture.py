@@ -14,10 +14,10 @@ LAYERS = [
     {"losses", "networks", "_rows", "_runtime", "_optimizer", "_watch"}
     | {"_conditions", "_diagnosis", "_eigen", "exceptions"}
     | {"_conformal", "_contributions", "_distances"},
-    {"_regression", "_detector_units"},
+    {"_regression"},
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
     {"_gradients", "_members", "_parts", "_variational", "_inference", "_corruption"}
-    | {"_sparsity"},
+    | {"_sparsity", "_detector_units"},
     {"_variational_parts", "_sensitivity"},
     {"_net"},
     {"_ensemble", "_stream"},
