@@ -32,8 +32,10 @@ def far(names: list[str], seed: int = 0, cap: int = 2000) -> list[dict]:
         variance, latent = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)[1:]
         # Those that a code follows: the leading ones, of nine tenths of the variance.
         share = np.cumsum(variance**2) / np.sum(variance**2)
+        ten = latent[:10]  # in small tables down to directions of no variance
         latent = latent[: min(10, np.searchsorted(share, 0.9) + 1)]
-        for kind, directions in (("random", random), ("latent", latent)):
+        kinds = {"random": random, "latent": latent, "first ten": ten}
+        for kind, directions in kinds.items():
             ours, theirs = [], []
             for u in directions:
                 shifted = X + 10 * (X @ u).std() * u
