@@ -7,16 +7,22 @@ Vincent et al., "Extracting and composing robust features with denoising autoenc
 ICML 2008.
 """
 
+import copy
 import math
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from skae._detector_units import DetectorUnits
+from skae._fitting import CACHE_BELOW
 from skae._net import AutoencoderNet
-from skae._rows import Batch, MemberBatches
+from skae._optimizer import FlatAdamW
+from skae._rows import Batch, MemberBatches, Rows
+from skae._runtime import borrowed_generator, count_weights, suitable_threads
+from skae.exceptions import warn_caller
 
 silu_backward = torch.ops.aten.silu_backward
 
@@ -146,3 +152,71 @@ class DenoiserNet(AutoencoderNet):
 
     def _differentiate(self, batch: Batch) -> Tensor:
         return self.module_.differentiate(batch.x, batch.target)
+
+
+def train_denoisers(
+    rows: Rows,
+    units: DetectorUnits,
+    samples: np.ndarray,
+    max_iter: int | str,
+    seed: int,
+    device: torch.device,
+) -> DenoiserNet:
+    """Return a trained net, ready for inference.
+
+    Parameters
+    ----------
+    rows : Rows
+        All training rows.
+
+    units : DetectorUnits
+        Their units, of which the module gets a copy: it may live on another device.
+
+    samples : ndarray of int of shape (n_members, n_sampled)
+        Which of the rows each member sees.
+
+    max_iter : int or "auto"
+        Number of epochs. "auto" is 400 to 2,000 steps.
+
+    seed : int
+        Of weights, noise and batches.
+
+    device : torch.device
+        Where to train.
+    """
+    n_members, n_sampled = samples.shape
+    with borrowed_generator(seed, device), torch.device("cpu"):
+        module = Denoisers(copy.deepcopy(units), n_members)
+    if device.type == "mps":  # has no float64
+        module = module.float()
+    batch_size = min(128, n_sampled)
+    n_steps = int(np.clip(400 * math.sqrt(n_sampled / 1000), 400, 2000))
+    if max_iter != "auto":
+        n_steps = max_iter * math.ceil(n_sampled / batch_size)
+    net = DenoiserNet(
+        module,
+        DenoisingError(),
+        samples=samples,
+        n_steps=n_steps,
+        check_every=max(1, n_steps // 20),
+        seed=seed,
+        cache=4 * units.n_out * len(rows) <= CACHE_BELOW,
+        optimizer=FlatAdamW,
+        lr=2e-3,
+        batch_size=batch_size,
+        callbacks=[],
+        device=str(device),
+        train_split=None,
+        verbose=0,
+    )
+    # Each operation is split by members already, and small.
+    with suitable_threads(count_weights(module) // n_members, batch_size):
+        net.fit((rows, None))
+    if net.diverged_:
+        warn_caller(
+            f"The loss was no longer finite after step {net.step_}; the weights of "
+            f"step {net.kept_step_} were kept. Look for extreme values in X.",
+            ConvergenceWarning,
+        )
+    net.finish(list(net.history))
+    return net

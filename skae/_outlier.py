@@ -12,36 +12,27 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OutlierMixin, clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._base import AT_LEAST_ONE, all_or_nothing
 from skae._conformal import discoveries, p_values
 from skae._contributions import contributions
-from skae._denoisers import DenoiserNet, Denoisers, DenoisingError
-from skae._detector_units import DetectorUnits, fit_units
+from skae._denoisers import train_denoisers
+from skae._detector_units import fit_units
 from skae._distances import crowding
 from skae._fitted import FLOATS
 from skae._oddness import SCORINGS, make_oddness
-from skae._optimizer import FlatAdamW
 from skae._rows import Rows
-from skae._runtime import (
-    borrowed_generator,
-    count_weights,
-    resolve_device,
-    suitable_threads,
-)
+from skae._runtime import resolve_device
 from skae._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skae._views import DenoiserViews, EstimatorViews, has_likelihood, in_chunks
-from skae.exceptions import warn_caller
 
 CHUNK = 512  # rows to score at once, few enough for a cache
 MAX_DESCRIBED = 10_000  # rows that distances are fitted to
 MAX_KNOWN = 5_000  # rows held out that p-values compare with, for each member
 MAX_CROWD = 2_000
 MIN_FOLDS = 4
-CACHE_BELOW = 256 * 2**20  # bytes of a standardised copy of the rows
 
 
 class AEOutlierDetector(OutlierMixin, BaseEstimator):
@@ -227,7 +218,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         net = estimators = None
         if self.autoencoder is None:
-            net = self._train(X, units, used, seed, device)
+            net = train_denoisers(Rows(X), units, used, self.max_iter, seed, device)
             views = DenoiserViews(net)
         else:
             estimators = self._fit_clones(X, used, seed)
@@ -264,42 +255,6 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
                 f"autoencoder={estimator!r} does not. Pass VAETransformer(), or use "
                 "another scoring."
             )
-
-    def _train(self, X, units: DetectorUnits, used, seed: int, device) -> DenoiserNet:
-        with borrowed_generator(seed, device), torch.device("cpu"):
-            module = Denoisers(units, self.n_estimators)
-        n_rows = used.shape[1]
-        batch_size = min(128, n_rows)
-        n_steps = int(np.clip(400 * math.sqrt(n_rows / 1000), 400, 2000))
-        if self.max_iter != "auto":
-            n_steps = self.max_iter * math.ceil(n_rows / batch_size)
-        net = DenoiserNet(
-            module,
-            DenoisingError(),
-            samples=used,
-            n_steps=n_steps,
-            check_every=max(1, n_steps // 20),
-            seed=seed,
-            cache=4 * units.n_out * len(X) <= CACHE_BELOW,
-            optimizer=FlatAdamW,
-            lr=2e-3,
-            batch_size=batch_size,
-            callbacks=[],
-            device=str(device),
-            train_split=None,
-            verbose=0,
-        )
-        # Each operation is split by members already, and small.
-        with suitable_threads(count_weights(module) // self.n_estimators, batch_size):
-            net.fit((Rows(X), None))
-        if net.diverged_:
-            warn_caller(
-                f"The loss was no longer finite after step {net.step_}; the weights of "
-                f"step {net.kept_step_} were kept. Look for extreme values in X.",
-                ConvergenceWarning,
-            )
-        net.finish(list(net.history))
-        return net
 
     def _fit_clones(self, X: np.ndarray, used: np.ndarray, seed: int) -> list:
         estimators = []
@@ -397,10 +352,10 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
 
         Each member compares the row with training rows that it has left out
         (cross-conformal): the share that is as odd or odder, the row itself included.
-        With training data free of outliers, small p-values are no more frequent among
-        usual rows than they say; as averages over members they lie nearer to 1/2 than
-        uniform ones. Outliers among the training data make them larger, so that fewer
-        rows stand out.
+        With training data free of outliers, small p-values are hardly ever more frequent
+        among usual rows than they say (the theory promises twice as often at most); as
+        averages over members they lie nearer to 1/2 than uniform ones. Outliers among
+        the training data make them larger, so that fewer rows stand out.
 
         Parameters
         ----------

@@ -53,7 +53,7 @@ class DenoiserViews:
             look = partial(_residuals, members=members)
             chunks = self.net.apply(look, Rows(X), torch.float64, len(X))
             residuals, code = next(iter(chunks))
-        code = code.cpu().numpy()
+        code = code.cpu().double().numpy()  # there: mps has no float64
         at_levels = [residual.cpu().double().numpy() for residual in residuals]
         return [View(*pair, code, None) for pair in zip(*at_levels, strict=True)]
 
@@ -62,7 +62,7 @@ def _residuals(
     module: Denoisers, batch: Batch, members: slice
 ) -> tuple[list[Tensor], Tensor]:
     x = module.standardize(batch.x)
-    return [module.residuals(x, level, members) for level in LEVELS], x.double()
+    return [module.residuals(x, level, members) for level in LEVELS], x
 
 
 class EstimatorViews:

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -23,6 +24,7 @@ from skae import (
 )
 from skae._conformal import discoveries, p_values
 from skae._contributions import contributions
+from skae._denoisers import Denoisers, DenoisingError
 from skae._detector_units import fit_units
 from skae._distances import Mahalanobis, Neighbours, crowding
 from skae._oddness import SCORINGS
@@ -401,3 +403,26 @@ def test_units_show_every_direction_of_wide_rows():
 
     assert before.shape == (400, units.n_out)
     assert (shifted[:, -1] > before[:, -1].max()).all()
+
+
+@pytest.mark.parametrize(("n_members", "n_columns"), [(1, 1), (4, 7)])
+def test_the_gradient_written_out_is_autograds(n_members, n_columns):
+    rows = Rows(np.random.RandomState(0).normal(size=(50, n_columns)))
+    module = Denoisers(fit_units(rows, np.random.RandomState(0)), n_members)
+    x = module.standardize(rows[:].x).expand(n_members, -1, -1)
+    parameters = list(module.parameters())
+    module.generator = torch.Generator().manual_seed(1)
+    loss = DenoisingError()(module(x), x).mean()
+    expected = torch.autograd.grad(loss, parameters)
+    for parameter in parameters:
+        parameter.grad = torch.full_like(parameter, torch.nan)
+    module.generator = torch.Generator().manual_seed(1)
+    found = module.differentiate(x, x)
+
+    torch.testing.assert_close(found, loss.detach())
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_units_stay_on_the_cpu_wherever_networks_are(detector):
+    assert detector._units is not detector.net_.module_.inputs
