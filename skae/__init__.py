@@ -7,6 +7,7 @@ from skae._denoising import DenoisingAE
 from skae._outlier import AEOutlierDetector
 from skae._sparse import SparseAE
 from skae._vae import VAETransformer
+from skae._vq import VQVAE
 
 __all__ = [
     "AEOutlierDetector",
@@ -16,5 +17,6 @@ __all__ = [
     "DenoisingAE",
     "SparseAE",
     "VAETransformer",
+    "VQVAE",
 ]
 __version__ = "0.1.0"

@@ -238,7 +238,29 @@ class CodeBasis(nn.Module):
         self.rotation.copy_(self.rotation @ rotation)
 
 
-class AutoencoderModule(nn.Module):
+class TrainableModule(nn.Module):
+    """What a net asks of the module that it trains."""
+
+    # The source of every random draw; the net lends one while it trains.
+    generator: torch.Generator | None = None
+
+    def after_step(self) -> None:
+        """Called after each optimiser step, for state that gradients do not move."""
+
+    def held_out(self, x: Tensor) -> Tensor:
+        """Standardised rows as the module is judged by them: clean, unless it mends."""
+        return x
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
+        """Say what rows held out tell that training rows do not, once it is trained."""
+        return torch.ones(())
+
+    def recalibrate(self, found: Tensor) -> None:
+        """Be told what they said of the like of this module, trained on fewer rows."""
+
+
+class AutoencoderModule(TrainableModule):
     """Encoder and decoder between a standardiser of rows and a basis for codes.
 
     Parameters
@@ -258,9 +280,6 @@ class AutoencoderModule(nn.Module):
     basis : CodeBasis
         Units, order and signs of the codes.
     """
-
-    # The source of every random draw; the net lends one while it trains.
-    generator: torch.Generator | None = None
 
     def __init__(
         self,
@@ -302,21 +321,6 @@ class AutoencoderModule(nn.Module):
             parameter.requires_grad_(name not in self.frozen)
         for path in paths(self):
             path.least = path.most = path.width = None
-
-    def after_step(self) -> None:
-        """Called after each optimiser step, for state that gradients do not move."""
-
-    def held_out(self, x: Tensor) -> Tensor:
-        """Standardised rows as the module is judged by them: clean, unless it mends."""
-        return x
-
-    @torch.no_grad()
-    def calibrate(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
-        """Say what rows held out tell that training rows do not, once it is trained."""
-        return torch.ones(())
-
-    def recalibrate(self, found: Tensor) -> None:
-        """Be told what they said of the like of this module, trained on fewer rows."""
 
     # What users meet: the units of X, the dtype of the caller.
 

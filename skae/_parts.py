@@ -28,11 +28,19 @@ class Start(NamedTuple):
     codes_box: Tensor | None = None  # the decoder's; None finds it in training
 
 
-def make_parts(estimator, statistics: Statistics) -> dict:
-    """Return the arguments of :class:`skae._modules.AutoencoderModule`."""
+def make_parts(
+    estimator, statistics: Statistics, code_unit: np.ndarray | None = None
+) -> dict:
+    """Return the arguments of :class:`skae._modules.AutoencoderModule`.
+
+    ``code_unit`` is what one unit of each of the decoder's codes is, in units of X; None
+    gives all codes a variance near 1.
+    """
     bernoulli = getattr(estimator, "loss", None) == "bernoulli"
     inputs, outputs = make_units(statistics, bernoulli)
-    unit = torch.as_tensor(_code_unit(statistics, estimator.init))
+    if code_unit is None:
+        code_unit = _code_unit(statistics, estimator.init)
+    unit = torch.as_tensor(code_unit)
     components = torch.as_tensor(statistics.components)
     back, bias = (components * unit).T, None
     if statistics.is_paired:  # principal components say nothing of other targets
@@ -188,6 +196,7 @@ def describe_module(estimator, rows: Rows) -> dict:
     """
     names = ["n_components", "hidden_layer_sizes", "activation", "init", "loss"]
     names += ["likelihood", "noise", "sparsity", "n_active", "encoder", "decoder"]
+    names += ["n_codes", "code_dim", "shared_codebook"]
     made = {n: getattr(estimator, n) for n in names if hasattr(estimator, n)}
     for name, value in made.items():
         if callable(value):

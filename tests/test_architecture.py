@@ -13,21 +13,22 @@ PACKAGE = Path(skae.__file__).parent
 LAYERS = [
     {"losses", "networks", "_rows", "_runtime", "_optimizer", "_watch"}
     | {"_conditions", "_diagnosis", "_eigen", "exceptions"}
-    | {"_conformal", "_contributions", "_distances"},
+    | {"_conformal", "_contributions", "_distances", "_quantiser", "_sampling"},
     {"_regression"},
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
     {"_gradients", "_members", "_parts", "_variational", "_inference", "_corruption"}
-    | {"_sparsity", "_detector_units"},
-    {"_variational_parts", "_sensitivity"},
+    | {"_sparsity", "_detector_units", "_quantised", "_code_prior"},
+    {"_variational_parts", "_quantised_parts", "_sensitivity"},
     {"_net"},
     {"_ensemble", "_stream"},
     {"_training", "_codes", "_collapse"},
-    {"_fitting", "_fitted"},
+    {"_fitting", "_fitted", "_prior_net"},
     {"_base"},
     {"_generative"},
     {"_inferred"},
     # Leaves: they never import each other.
-    {"_autoencoder", "_denoising", "_contractive", "_sparse", "_vae", "_conditional"},
+    {"_autoencoder", "_denoising", "_contractive", "_sparse", "_vae", "_conditional"}
+    | {"_vq"},
     {"_denoisers"},
     {"_views"},
     {"_oddness"},
@@ -37,6 +38,7 @@ LAYERS = [
 ]
 TORCH_ONLY = {"losses", "networks", "_runtime", "_optimizer", "_modules", "_gradients"}
 TORCH_ONLY |= {"_members", "_variational", "_sensitivity", "_sparsity"}
+TORCH_ONLY |= {"_quantiser", "_quantised", "_code_prior"}
 FILES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 
