@@ -199,17 +199,23 @@ def conv_encoder(
     >>> encoder(35, 3)(torch.zeros(2, 35)).shape
     torch.Size([2, 3])
     """
-    n_channels, height, width = _check_image(n_in, image_shape, "input")
-    layers: list[nn.Module] = [nn.Unflatten(1, (n_channels, height, width))]
-    for wanted in channels:
+    shape = _check_image(n_in, image_shape, "input")
+    layers = _shrinking(shape, channels, activation)
+    last = prod(_sizes(*shape[1:], len(channels))[-1]) * [shape[0], *channels][-1]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(last, n_out))
+
+
+def _shrinking(
+    image_shape: Sequence[int], channels: Sequence[int], activation: str
+) -> list[nn.Module]:
+    """Convolutions from flat rows to a small image of many channels."""
+    layers: list[nn.Module] = [nn.Unflatten(1, tuple(image_shape))]
+    for before, after in pairwise([image_shape[0], *channels]):
         layers += [
-            nn.Conv2d(n_channels, wanted, kernel_size=3, stride=2, padding=1),
+            nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1),
             _activation(activation),
         ]
-        n_channels = wanted
-    last_height, last_width = _sizes(height, width, len(channels))[-1]
-    flat = nn.Linear(n_channels * last_height * last_width, n_out)
-    return nn.Sequential(*layers, nn.Flatten(), flat)
+    return layers
 
 
 def conv_decoder(
@@ -259,15 +265,21 @@ def conv_decoder(
     >>> decoder(3, 35)(torch.zeros(2, 3)).shape
     torch.Size([2, 35])
     """
-    n_channels, height, width = _check_image(n_out, image_shape, "output")
-    sizes = _sizes(height, width, len(channels))[::-1]
-    widths = [*channels, n_channels]
-    layers: list[nn.Module] = [
-        nn.Linear(n_in, prod((widths[0], *sizes[0]))),
-        nn.Unflatten(1, (widths[0], *sizes[0])),
-    ]
+    shape = _check_image(n_out, image_shape, "output")
+    small = _sizes(*shape[1:], len(channels))[-1]
+    first = ([*channels, shape[0]][0], *small)
+    layers = [nn.Linear(n_in, prod(first)), nn.Unflatten(1, first)]
+    return nn.Sequential(*layers, *_growing(shape, channels, activation))
+
+
+def _growing(
+    image_shape: Sequence[int], channels: Sequence[int], activation: str
+) -> list[nn.Module]:
+    """Transposed convolutions from a small image of many channels to flat rows."""
+    sizes = _sizes(*image_shape[1:], len(channels))[::-1]
+    layers: list[nn.Module] = []
     for (before, after), (small, large) in zip(
-        pairwise(widths), pairwise(sizes), strict=True
+        pairwise([*channels, image_shape[0]]), pairwise(sizes), strict=True
     ):
         # A doubled image is one short where the large size is even.
         padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
@@ -277,4 +289,156 @@ def conv_decoder(
                 before, after, 3, stride=2, padding=1, output_padding=padding
             ),
         ]
-    return nn.Sequential(*layers, nn.Flatten())
+    return [*layers, nn.Flatten()]
+
+
+class _Places(nn.Module):
+    """Images (n_samples, channels, height, width) as rows, one place after the other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).mT.flatten(1)
+
+
+class _Image(nn.Module):
+    """The reverse of :class:`_Places`."""
+
+    def __init__(self, height: int, width: int):
+        super().__init__()
+        self.height = height
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        n_places = self.height * self.width
+        return x.unflatten(1, (n_places, -1)).mT.unflatten(2, (self.height, self.width))
+
+
+def _count_places(
+    image_shape: Sequence[int], n_layers: int, n_values: int
+) -> tuple[int, int, int]:
+    """Height and width of the grid, and values a place."""
+    height, width = _sizes(*image_shape[1:], n_layers)[-1]
+    if n_values % (height * width):
+        raise ValueError(
+            f"{n_layers} convolutions leave a grid of {height} x {width} places, among "
+            f"which {n_values} values cannot be shared evenly. Use n_components="
+            f"{height * width}, or other channels."
+        )
+    return height, width, n_values // (height * width)
+
+
+def grid_encoder(
+    n_in: int,
+    n_out: int,
+    *,
+    image_shape: Sequence[int],
+    channels: Sequence[int] = (32, 64),
+    activation: str = "silu",
+) -> nn.Sequential:
+    """Convolutions from an image to a smaller grid, place by place: no layer sees all.
+
+    For a :class:`skae.VQVAE` that has one word for each place,
+    ``VQVAE(49, encoder=partial(grid_encoder, image_shape=(1, 28, 28)), ...)``.
+
+    Parameters
+    ----------
+    n_in : int
+        Width of the flat rows; must be the product of ``image_shape``.
+
+    n_out : int
+        Width of the output, a multiple of the number of places.
+
+    image_shape : (channels, height, width)
+        Shape of one image. Any size works, odd ones too.
+
+    channels : sequence of int, default=(32, 64)
+        Channels after each convolution; each halves height and width, rounding up.
+
+    activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
+        What follows each convolution.
+
+    Returns
+    -------
+    network : torch.nn.Sequential
+        Maps (n_samples, n_in) to (n_samples, n_out), one place after the other.
+
+    Raises
+    ------
+    ValueError
+        If ``image_shape`` does not have ``n_in`` values, or the places cannot share
+        ``n_out``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.networks import grid_encoder
+    >>> encoder = grid_encoder(784, 49 * 8, image_shape=(1, 28, 28))  # 7 x 7 places
+    >>> encoder(torch.zeros(2, 784)).shape
+    torch.Size([2, 392])
+    """
+    shape = _check_image(n_in, image_shape, "input")
+    *_, width = _count_places(shape, len(channels), n_out)
+    last = [shape[0], *channels][-1]
+    return nn.Sequential(
+        *_shrinking(shape, channels, activation),
+        nn.Conv2d(last, last, kernel_size=3, padding=1),
+        _activation(activation),
+        nn.Conv2d(last, width, kernel_size=1),
+        _Places(),
+    )
+
+
+def grid_decoder(
+    n_in: int,
+    n_out: int,
+    *,
+    image_shape: Sequence[int],
+    channels: Sequence[int] = (64, 32),
+    activation: str = "silu",
+) -> nn.Sequential:
+    """Transposed convolutions from a grid to an image: the mirror of
+    :func:`grid_encoder`.
+
+    Parameters
+    ----------
+    n_in : int
+        Width of the input, a multiple of the number of places.
+
+    n_out : int
+        Width of the flat rows; must be the product of ``image_shape``.
+
+    image_shape : (channels, height, width)
+        Shape of one image. Any size works, odd ones too.
+
+    channels : sequence of int, default=(64, 32)
+        Channels before each transposed convolution.
+
+    activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
+        What precedes each transposed convolution.
+
+    Returns
+    -------
+    network : torch.nn.Sequential
+        Maps (n_samples, n_in) to (n_samples, n_out).
+
+    Raises
+    ------
+    ValueError
+        If ``image_shape`` does not have ``n_out`` values, or the places cannot share
+        ``n_in``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.networks import grid_decoder
+    >>> decoder = grid_decoder(49 * 8, 784, image_shape=(1, 28, 28))
+    >>> decoder(torch.zeros(2, 392)).shape
+    torch.Size([2, 784])
+    """
+    shape = _check_image(n_out, image_shape, "output")
+    height, width, n_values = _count_places(shape, len(channels), n_in)
+    first = [*channels, shape[0]][0]
+    return nn.Sequential(
+        _Image(height, width),
+        nn.Conv2d(n_values, first, kernel_size=3, padding=1),
+        *_growing(shape, channels, activation),
+    )

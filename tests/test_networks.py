@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skae.networks import ACTIVATIONS, conv_decoder, conv_encoder, mlp, residual_mlp
+from skae.networks import (
+    ACTIVATIONS,
+    conv_decoder,
+    conv_encoder,
+    grid_decoder,
+    grid_encoder,
+    mlp,
+    residual_mlp,
+)
 
 sizes = st.integers(1, 9)
 channel_lists = st.lists(st.integers(1, 3), max_size=3)
@@ -25,6 +33,40 @@ def test_convolutions_take_images_of_any_size(channels, height, width, hidden):
 
     assert encoder(rows).shape == (2, 3)
     assert decoder(encoder(rows)).shape == (2, n_flat)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes, sizes, sizes, channel_lists, st.integers(1, 4))
+def test_grids_take_images_of_any_size(channels, height, width, hidden, n_values):
+    shape, n_flat = (channels, height, width), channels * height * width
+    halvings = 2 ** len(hidden)
+    places = -(-height // halvings) * -(-width // halvings)
+
+    encoder = grid_encoder(n_flat, places * n_values, image_shape=shape, channels=hidden)
+    decoder = grid_decoder(places * n_values, n_flat, image_shape=shape, channels=hidden)
+
+    code = encoder(torch.zeros(2, n_flat))
+    assert code.shape == (2, places * n_values)
+    assert decoder(code).shape == (2, n_flat)
+
+
+def test_a_place_of_a_grid_sees_what_lies_about_it_only():
+    encoder = grid_encoder(20 * 20, 25 * 3, image_shape=(1, 20, 20), channels=(4, 4))
+    image = torch.zeros(1, 20, 20)
+    changed = image.clone()
+    changed[0, 0, 0] = 1.0  # the corner of the first of 5 x 5 places
+
+    difference = encoder(changed.flatten(1)) - encoder(image.flatten(1))
+    moved = difference.unflatten(1, (5, 5, 3)).abs().sum(dim=-1)[0]
+    assert moved[0, 0] > 0
+    assert (moved[2:] == 0).all() and (moved[:, 2:] == 0).all()
+
+
+def test_places_that_cannot_share_a_code_are_named():
+    with pytest.raises(ValueError, match="grid of 7 x 7 places.*Use n_components=49"):
+        grid_encoder(784, 50, image_shape=(1, 28, 28))
+    with pytest.raises(ValueError, match="grid of 7 x 7 places.*Use n_components=49"):
+        grid_decoder(50, 784, image_shape=(1, 28, 28))
 
 
 @settings(max_examples=20, deadline=None)

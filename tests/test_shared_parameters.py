@@ -47,7 +47,7 @@ def test_docstrings_name_every_parameter_and_fitted_attribute(estimator_class, X
 
     assert set(entry.findall(parameters)) == set(defaults(estimator_class))
     for name in set(entry.findall(attributes.split("See Also")[0])):
-        assert hasattr(fitted, name) or name == "feature_names_in_"
+        assert hasattr(fitted, name) or name in ("feature_names_in_", "classes_")
 
 
 def test_the_page_on_variants_shows_the_toy_that_is_tested():
