@@ -12,8 +12,8 @@ from torch import Tensor, nn
 # Steps that running means look back at, at the beginning and at the end of the training:
 # while codes move fast, words have to.
 FIRST_WINDOW, LAST_WINDOW = 10.0, 100.0
-# Worths are taken every so many steps, and remembered for so many times as many.
-EVERY, MEMORY = 4, 25
+# What a word spares its codes is taken every so many steps, and weighs a part then.
+EVERY, PART = 4, 0.25
 # Of so many codes of a batch, the best are where words may go ...
 CANDIDATES = 8
 # ... if they are worth more there by this factor (a batch's estimates are rough) ...
@@ -34,9 +34,9 @@ class Quantiser(nn.Module):
     def __init__(self, books: Tensor):
         super().__init__()
         self.register_buffer("books", books.float())
-        # How often each is the nearest, and by how much the error would grow without it.
+        # How often each is the nearest, and how much farther the next one is then.
         self.register_buffer("share", torch.full(books.shape[:2], 1.0 / books.shape[1]))
-        self.register_buffer("worth", torch.zeros(books.shape[:2]))
+        self.register_buffer("gap", torch.zeros(books.shape[:2]))
         self.n_followed = 0  # batches
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,7 +115,7 @@ class Quantiser(nn.Module):
         self.books += part[..., None] * (total - share[..., None] * self.books)
         self.n_followed += 1
         if self.n_followed % EVERY == 0:
-            error = self._estimate(code, 1 / MEMORY)
+            error = self._estimate(code, PART)
             if done < SETTLED_FROM and code.shape[1] > 1:
                 self._relocate(code, error, generator)
 
@@ -125,14 +125,17 @@ class Quantiser(nn.Module):
         count = torch.zeros_like(self.share).scatter_add_(1, index, ones)
         return count / index.shape[1]
 
-    def _estimate(self, code: Tensor, step: float) -> Tensor:
-        """Update the worths by a batch; return the squared error of each code."""
+    def _estimate(self, code: Tensor, part: float) -> Tensor:
+        """Update the gaps by a batch; return the squared error of each code."""
         distance = 2 * self._half_distance(code)
         n_found = min(2, distance.shape[-1])
         found, places = distance.topk(n_found, dim=-1, largest=False)
-        gap = found[..., -1] - found[..., 0]  # the next word would take over
-        worth = torch.zeros_like(self.worth).scatter_add_(1, places[..., 0], gap)
-        self.worth.lerp_(worth / code.shape[1], step)
+        index = places[..., 0]
+        gap = torch.zeros_like(self.gap)
+        gap.scatter_add_(1, index, found[..., -1] - found[..., 0])
+        count = self._count(index) * index.shape[1]
+        part = torch.where(count > 0, part, 0.0)
+        self.gap.lerp_(gap / count.clamp(min=1.0), part)
         return (found[..., 0] + code.square().sum(dim=-1)).clamp_(min=0.0)
 
     def _relocate(
@@ -150,9 +153,11 @@ class Quantiser(nn.Module):
         gain = (gain.sum(dim=1) - error.gather(1, drawn)) / (n_rows - 1)
         n_moved = min(n_tried, max(1, n_codes // 32))
         gain, best = gain.topk(n_moved, dim=1)
-        worth, least = self.worth.topk(n_moved, dim=1, largest=False)
+        # By so much would the error grow without the word.
+        worth, least = (self.share * self.gap).topk(n_moved, dim=1, largest=False)
         book, place = (gain > MARGIN * worth).nonzero(as_tuple=True)
         word = least[book, place]
         self.books[book, word] = tried[book, best[book, place]]
-        self.worth[book, word] = gain[book, place]
-        self.share[book, word] = 0.1 / n_codes  # little inertia at first
+        share = 0.1 / n_codes  # little inertia at first
+        self.share[book, word] = share
+        self.gap[book, word] = gain[book, place] / share
