@@ -281,9 +281,8 @@ class VQVAE(BaseAutoencoder):
         criterion.commitment = self.commitment
 
     def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
-        books = net.module_.quantiser.books
-        self.n_codes_, self.code_dim_ = books.shape[1:]
         super()._adopt(net, fitting)
+        self.n_codes_, self.code_dim_ = net.module_.quantiser.books.shape[1:]
         self._take_stock(fitting.rows)
         self.prior_net_ = None
         if self.prior is not None:
@@ -351,7 +350,7 @@ class VQVAE(BaseAutoencoder):
         """
         check_is_fitted(self)
         X = check_array(X, dtype=None)
-        if X.shape[1] != self.n_components or self._is_continuous(X):
+        if X.shape[1] != self.module_.n_positions or self._is_continuous(X):
             return self._map(_codes.decode, Rows(self._validate_codes(X)))
         return self._decode_numbers(self._validate_numbers(X))
 
@@ -444,7 +443,7 @@ class VQVAE(BaseAutoencoder):
         self, numbers: np.ndarray, condition: np.ndarray | None
     ) -> np.ndarray:
         rows = Rows(numbers, condition=condition)
-        chunk = max(1, self._chunk() // self.n_components)
+        chunk = max(1, self._chunk() // numbers.shape[1])
         net = self.prior_net_
         return -net.map_batches(sequence_nats, rows, torch.float64, chunk)
 
@@ -476,7 +475,7 @@ class VQVAE(BaseAutoencoder):
         return self.code_dim_ == 1 and X.dtype.kind == "f"
 
     def _validate_numbers(self, X: np.ndarray) -> np.ndarray:
-        n_positions = self.n_components
+        n_positions = self.module_.n_positions
         numbers = np.asarray(X, dtype=np.float64)
         if numbers.shape[1] != n_positions:
             raise ValueError(
@@ -496,9 +495,8 @@ class VQVAE(BaseAutoencoder):
 
     def _chunk(self) -> int:
         # A row meets every word at every position.
-        return max(
-            1, super()._chunk() // max(1, self.n_components * self.n_codes_ // 1024)
-        )
+        n_met = self.module_.n_positions * self.module_.quantiser.books.shape[1]
+        return max(1, super()._chunk() // max(1, n_met // 1024))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -10,7 +10,13 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/variational.md", "docs/regularised.md", "docs/outliers.md"],
+    [
+        "README.md",
+        "docs/discrete.md",
+        "docs/outliers.md",
+        "docs/regularised.md",
+        "docs/variational.md",
+    ],
 )
 def test_code_on_the_page_runs(page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
