@@ -1,5 +1,6 @@
 """Autoencoders as scikit-learn estimators."""
 
+from skae._adversarial import AdversarialAE
 from skae._autoencoder import AutoencoderTransformer
 from skae._conditional import ConditionalVAE
 from skae._contractive import ContractiveAE
@@ -11,6 +12,7 @@ from skae._vq import VQVAE
 
 __all__ = [
     "AEOutlierDetector",
+    "AdversarialAE",
     "AutoencoderTransformer",
     "ConditionalVAE",
     "ContractiveAE",

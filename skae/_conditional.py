@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from skae import _codes
 from skae._conditions import Labels, Numbers, check_condition
 from skae._docs import documented
-from skae._generative import check_count
 from skae._inferred import LabelsByEvidence
 from skae._rows import Rows
+from skae._sampling import check_count
 from skae._statistics import Statistics, describe_given
 
 

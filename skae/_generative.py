@@ -22,6 +22,7 @@ from skae._fitting import Fitting
 from skae._modules import LinearPath, paths
 from skae._net import AutoencoderNet
 from skae._rows import Batch, Rows
+from skae._sampling import check_count, check_pairs, mix
 from skae._sklearn import HasMethods, Interval, StrOptions
 from skae._statistics import Statistics, describe
 from skae._variational import (
@@ -173,11 +174,7 @@ class VariationalAutoencoder(BaseAutoencoder):
     def _interpolate(self, before: Rows, after: Rows, n_steps: int) -> np.ndarray:
         """Decode the lines between codes: (n_pairs, n_steps, n_features)."""
         check_count(n_steps, "n_steps")
-        if len(before) != len(after):
-            raise ValueError(
-                f"X_from has {len(before)} rows and X_to has {len(after)}. Paths lead "
-                "from row to row, so pass as many of both."
-            )
+        check_pairs(len(before), len(after))
         codes = mix(self._encode(before), self._encode(after), n_steps)
         condition = before.condition
         if condition is not None:
@@ -235,15 +232,3 @@ def _noise_variance(module: VariationalModule) -> np.ndarray:
 
 def _log_density(prior, codes: Tensor) -> Tensor:
     return torch.as_tensor(prior.score_samples(codes.cpu().double().numpy()))
-
-
-def mix(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
-    """Points on the lines between rows, one line after the other."""
-    share = np.linspace(0, 1, n_steps).astype(starts.dtype)[:, None]
-    points = starts[:, None] * (1 - share) + ends[:, None] * share
-    return points.reshape(-1, starts.shape[1])
-
-
-def check_count(value: int, name: str) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r} must be an integer of at least 1.")

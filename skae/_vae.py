@@ -7,8 +7,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skae._docs import documented
-from skae._generative import VariationalAutoencoder, check_count
+from skae._generative import VariationalAutoencoder
 from skae._rows import Rows
+from skae._sampling import check_count
 
 
 @documented

@@ -1,0 +1,143 @@
+"""The distributions that codes may be matched to, with mean 0 and variance about 1.
+
+Those with parts (the components of a mixture, the sections of a roll) can be drawn from
+part by part, which ties parts to classes.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+# Of a component, in units of the circle's radius: Makhzani et al. draw 0.5 and 0.1 for 10
+# components at 1.4.
+LENGTH, BREADTH = 0.36, 0.7
+TURNS, THICKNESS = 2, 0.05  # of the roll
+
+
+class Normal:
+    """Independent standard normal components.
+
+    Parameters
+    ----------
+    n_components : int
+        Width of the code.
+    """
+
+    n_parts = 1
+
+    def __init__(self, n_components: int):
+        self.n_components = n_components
+
+    def draw(
+        self,
+        n_samples: int,
+        generator: torch.Generator,
+        part: Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """Draw codes, on the generator's device.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many.
+
+        generator : torch.Generator
+            Where draws come from.
+
+        part : Tensor of int of shape (n_samples,), default=None
+            Which part each comes from; None draws parts of equal shares.
+
+        dtype : torch.dtype
+            Of the codes.
+
+        Returns
+        -------
+        codes : Tensor of shape (n_samples, n_components)
+        """
+        device = generator.device
+        shape = n_samples, self.n_components
+        codes = torch.empty(shape, device=device, dtype=dtype).normal_(
+            generator=generator
+        )
+        if self.n_parts > 1:
+            if part is None:
+                part = torch.randint(
+                    self.n_parts, (n_samples,), generator=generator, device=device
+                )
+            self._place(codes, part.to(dtype), generator)
+        return codes
+
+    def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
+        """Turn standard normal codes into those of the parts."""
+
+
+class Mixture(Normal):
+    """Normal components on a circle in the first two dimensions, stretched outwards.
+
+    Further dimensions are standard normal. A code of one dimension has its components
+    side by side.
+
+    Parameters
+    ----------
+    n_components : int
+        Width of the code.
+
+    n_parts : int
+        Number of the mixture's components. A single one is the standard normal.
+    """
+
+    def __init__(self, n_components: int, n_parts: int):
+        super().__init__(n_components)
+        self.n_parts = n_parts
+
+    def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
+        if self.n_components == 1:
+            self._place_on_line(codes, part)
+            return
+        breadth = min(LENGTH, BREADTH / self.n_parts)
+        # So that both dimensions have variance 1, from three components on.
+        radius = math.sqrt(2 / (1 + LENGTH**2 + breadth**2))
+        out = radius * (1 + LENGTH * codes[:, 0])
+        across = radius * breadth * codes[:, 1]
+        angle = part * (2 * math.pi / self.n_parts)
+        codes[:, 0] = out * angle.cos() - across * angle.sin()
+        codes[:, 1] = out * angle.sin() + across * angle.cos()
+
+    def _place_on_line(self, codes: Tensor, part: Tensor) -> None:
+        """Six deviations from one component to the next, and variance 1 in all."""
+        deviation = 1 / math.sqrt(1 + 3 * (self.n_parts**2 - 1))
+        places = 6 * deviation * (part - (self.n_parts - 1) / 2)
+        codes[:, 0] = places + deviation * codes[:, 0]
+
+
+class SwissRoll(Normal):
+    """A spiral of two turns in two dimensions, evenly covered, cut into sections.
+
+    Parameters
+    ----------
+    n_parts : int, default=1
+        Number of sections, of equal length.
+    """
+
+    def __init__(self, n_parts: int = 1):
+        super().__init__(2)
+        self.n_parts = n_parts
+
+    def draw(self, n_samples, generator, part=None, dtype=torch.float32) -> Tensor:
+        codes = super().draw(n_samples, generator, part, dtype)
+        if self.n_parts == 1:
+            self._place(codes, torch.zeros_like(codes[:, 0]), generator)
+        return codes
+
+    def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
+        within = torch.empty_like(part).uniform_(generator=generator)
+        share = ((part + within) / self.n_parts).sqrt()
+        radius = math.sqrt(2) * share
+        angle = 2 * math.pi * TURNS * share
+        spiral = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+        # The mean of the spiral, by integration in parts.
+        rate = 2 * math.pi * TURNS
+        mean = codes.new_tensor([4 / rate**2, -2 / rate]) * math.sqrt(2)
+        codes.mul_(THICKNESS).add_(spiral - mean)
