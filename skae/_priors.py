@@ -134,10 +134,10 @@ class SwissRoll(Normal):
     def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
         within = torch.empty_like(part).uniform_(generator=generator)
         share = ((part + within) / self.n_parts).sqrt()
-        radius = math.sqrt(2) * share
+        radius = 2 * share  # whose mean square is 2, 1 in each dimension
         angle = 2 * math.pi * TURNS * share
         spiral = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
         # The mean of the spiral, by integration in parts.
         rate = 2 * math.pi * TURNS
-        mean = codes.new_tensor([4 / rate**2, -2 / rate]) * math.sqrt(2)
+        mean = 2 * codes.new_tensor([4 / rate**2, -2 / rate])
         codes.mul_(THICKNESS).add_(spiral - mean)
