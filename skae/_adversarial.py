@@ -251,6 +251,9 @@ class AdversarialAE(BaseAutoencoder):
             float(1 - explained),
         )
 
+    def _provisional(self, net: AdversarialNet) -> dict:
+        return {**super()._provisional(net), "_labels": self._labels}
+
     def _renew(self, module: AutoencoderModule, criterion: MatchingLoss) -> None:
         criterion.prior = self._make_prior()
         criterion.divergence = self.divergence

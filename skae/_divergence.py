@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
 
 
 def _leaky_slope(affine: Tensor) -> Tensor:
-    return torch.where(affine.detach() > 0, 1.0, LEAK)
+    return (affine.detach() > 0).to(affine.dtype).mul_(1 - LEAK).add_(LEAK)
 
 
 class Adversary:
