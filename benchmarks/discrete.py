@@ -213,6 +213,7 @@ def draw_samples(plan: Plan) -> tuple[pd.DataFrame, dict]:
     fitted = VQVAE(
         plan.n_words,
         n_codes=128,
+        loss="bernoulli",
         conditional=True,
         max_iter=plan.max_iter,
         random_state=0,
