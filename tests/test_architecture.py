@@ -35,6 +35,13 @@ LAYERS = [
     {"_oddness"},
     {"_outlier"},
     {"metrics"},
+    {"_display_style", "_display_data", "_display_codes"},
+    {"_display_rows"},
+    {"_display_paths"},
+    {"_display_training", "_display_reconstruction", "_display_latent"}
+    | {"_display_traversal", "_display_interpolation", "_display_components"}
+    | {"_display_outlier"},
+    {"displays"},
     {"__init__"},
 ]
 TORCH_ONLY = {"losses", "networks", "_runtime", "_optimizer", "_modules", "_gradients"}
