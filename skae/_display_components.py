@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skae._display_data import find_fitted, to_array
-from skae._display_style import BLUE, FAINT, VERMILLION, clear_frame, make_panels
+from skae._display_style import BLACK, BLUE, FAINT, VERMILLION, clear_frame, make_panels
 
 # What an estimator may have, the most telling first.
 MEASURES = "kl_per_component_", "usage_", "active_fraction_", "explained_variance_ratio_"
@@ -28,7 +28,7 @@ class ComponentsDisplay:
     """The components of a code, largest first, by what they are worth.
 
     A variational code is measured in nats: the divergence from the prior, with
-    components that are not in use hatched. A code ordered by variance shows the share
+    components that are not in use marked. A code ordered by variance shows the share
     of the variance that each component adds; a sparse code, or a code book, the share of
     rows in which each component, or entry, is used.
 
@@ -68,6 +68,9 @@ class ComponentsDisplay:
 
     bars_ : BarContainer
         The bars.
+
+    idle_ : Line2D
+        A mark on each bar that stands for something not in use.
 
     parts_ : list of StepPatch
         A line for each part, where there are several.
@@ -150,18 +153,25 @@ class ComponentsDisplay:
 
     def _draw_bars(self, heights: np.ndarray, in_use: np.ndarray) -> None:
         width = 0.8 if len(heights) <= MAX_NUMBERED else 1.0
-        self.bars_ = self.ax_.bar(range(len(heights)), heights, width, color=BLUE)
-        for bar, used in zip(self.bars_, in_use, strict=True):
-            if not used:
-                bar.set(facecolor="white", edgecolor=VERMILLION, hatch="////")
-        if not in_use.all():
-            idle = self.bars_[int(np.argmin(in_use))]
-            self.ax_.legend([idle], ["not in use"], loc="upper right", frameon=False)
+        colors = np.where(in_use, BLUE, FAINT)
+        self.bars_ = self.ax_.bar(range(len(heights)), heights, width, color=colors)
+        # A bar may have no height, but its mark has.
+        (idle,) = np.nonzero(~in_use)
+        style = {"marker": "x", "color": VERMILLION, "linestyle": "none"}
+        self.idle_ = self.ax_.plot(
+            idle, heights[idle], label="not in use", clip_on=False, **style
+        )[0]
 
     def _draw_parts(self, ranked: np.ndarray) -> None:
         edges = np.arange(ranked.shape[1] + 1) - 0.5
-        style = {"color": FAINT, "linewidth": 0.8, "baseline": None}
+        style = {"color": BLACK, "linewidth": 0.8, "baseline": None}
         self.parts_ = [self.ax_.stairs(part, edges, **style) for part in ranked]
+        handles = [self.idle_] if len(self.idle_.get_xdata()) else []
+        if self.parts_:
+            self.parts_[0].set_label(f"each of {len(ranked)} parts")
+            handles.append(self.parts_[0])
+        if handles:
+            self.ax_.legend(handles=handles, loc="upper right", frameon=False)
 
     def _label(self, n_bars: int) -> None:
         self.ax_.set(ylabel=self.label, xlim=(-0.6, n_bars - 0.4))
@@ -214,8 +224,10 @@ def _activity(estimator, X) -> Measure:
 
 def _variance(estimator, X) -> Measure:
     ratio = np.asarray(estimator.explained_variance_ratio_)
-    summary = f"{len(ratio)} components, {ratio.sum():.3f} of the variance in all"
-    return Measure(ratio, np.ones(len(ratio), dtype=bool), "share of variance", summary)
+    # Without a sum: what a curved map has before its first component may be negative.
+    summary = f"{len(ratio)} components"
+    in_use = np.ones(len(ratio), dtype=bool)
+    return Measure(ratio, in_use, "share of variance that it adds", summary)
 
 
 _READERS = dict(zip(MEASURES, (_divergence, _usage, _activity, _variance), strict=True))

@@ -109,6 +109,11 @@ def find_fitted(estimator, *attributes: str):
     return found
 
 
+def write(number: float) -> str:
+    """Three digits, and no exponent where there is room."""
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e6 else f"{number:.3g}"
+
+
 def check_at_least_one(value, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name}={value!r} must be an integer of at least 1.")

@@ -125,11 +125,10 @@ class InterpolationDisplay(PathDisplay):
         """
         check_at_least_one(n_steps, "n_steps")
         paths = _decode_paths(estimator, X_from, X_to, n_steps)
-        ends = zip(row_names(X_from), row_names(X_to), strict=True)
         display = cls(
             paths,
             np.linspace(0, 1, n_steps),
-            path_names=[f"{start} to {end}" for start, end in ends],
+            path_names=_name_paths(X_from, X_to),
             feature_names=feature_names(paths.shape[2], X_from, X, estimator),
             units=Units.of_estimator(estimator, X, paths.shape[2]),
             image_shape=image_shape,
@@ -173,6 +172,13 @@ class InterpolationDisplay(PathDisplay):
             image_shape=image_shape,
         )
         return display.plot(ax, **kwargs)
+
+
+def _name_paths(X_from, X_to) -> list[str]:
+    if not hasattr(X_from, "iloc"):  # numbers would be those of the pairs
+        return [f"pair {i}" for i in range(len(X_from))]
+    ends = zip(row_names(X_from), row_names(X_to), strict=True)
+    return [f"{start} to {end}" for start, end in ends]
 
 
 def _decode_paths(estimator, X_from, X_to, n_steps: int) -> np.ndarray:

@@ -201,7 +201,7 @@ class LatentDisplay:
 
     def _size(self) -> dict:
         """Points that are many are small."""
-        return {"s": float(np.clip(8000 / len(self.places), 5, 30)), "alpha": 0.8}
+        return {"s": float(np.clip(20_000 / len(self.places), 8, 30)), "alpha": 0.8}
 
     def _plot_alone(self) -> None:
         if self.places.shape[1] == 2:
@@ -252,7 +252,7 @@ class LatentDisplay:
         if of_codes is None:
             return ""
         what = "R2" if is_quantity(self.y) else "accuracy"
-        text = f"5-NN {what} {of_codes:.2f}"
+        text = f"5-NN {what} of {self.y_name}: {of_codes:.2f}"
         return text if of_drawing is None else f"{text} (as drawn {of_drawing:.2f})"
 
 

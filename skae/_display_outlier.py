@@ -16,15 +16,16 @@ from skae._display_style import (
 
 N_BINS = 40
 MAX_FEATURES = 10
+TAIL = 10  # times what the lower quartile lies below the median
 
 
 class OutlierDisplay:
     """The scores of all rows, the threshold, and why one row lies where it does.
 
     Rows left of the threshold are called outliers. If it is known which rows are, they
-    are marked, and the legend says how well scores tell them (AUROC). For one row there is a
-    second panel, with the features that move its score most: bars to the left make it
-    odd.
+    are marked, and the legend says how well scores tell them (AUROC). For one row there
+    is a second panel, with the features that move its score most: bars to the left make
+    it odd.
 
     Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
 
@@ -234,37 +235,50 @@ class OutlierDisplay:
         return self
 
     def _draw_histograms(self) -> None:
-        edges = np.histogram_bin_edges(self.scores, bins=N_BINS)
-        parts = {"rows": self.scores}
-        if self.is_outlier is not None:
-            odd = self.is_outlier
-            parts = {"usual": self.scores[~odd], "outliers": self.scores[odd]}
+        drawn, odd = self._drawn(), self.is_outlier
+        edges = np.histogram_bin_edges(drawn, bins=N_BINS)
+        parts = {"rows": drawn}
+        if odd is not None:
+            parts = {"usual": drawn[~odd], "outliers": drawn[odd]}
         self.histograms_ = {}
         for name, scores in parts.items():
             counts = np.histogram(scores, edges)[0]
             style = {"fill": True, "color": BLUE, "alpha": 0.8}
             if name == "outliers":
-                style = {"color": VERMILLION, "linewidth": 1.5}
+                style |= {"color": VERMILLION, "hatch": "////", "edgecolor": "white"}
             label = f"{name} ({len(scores)})"
             if name == "outliers" and 0 < len(scores) < len(self.scores):
                 label += f", AUROC {roc_auc_score(~odd, self.scores):.3f}"
             self.histograms_[name] = self.ax_.stairs(counts, edges, label=label, **style)
-        self.ax_.set(xlabel="score (higher is more usual)", ylabel="rows")
+        label = "score (higher is more usual)"
+        n_beyond = int((self.scores < drawn).sum())
+        if n_beyond:
+            label += f"\n{n_beyond} rows that lie further left are drawn at the edge"
+        self.ax_.set(xlabel=label, ylabel="rows")
+
+    def _drawn(self) -> np.ndarray:
+        """Scores, without a tail so long that the others would share few bins."""
+        low, median = np.percentile(self.scores, [25, 50])
+        if low == median:
+            return self.scores
+        least = low - TAIL * (median - low)
+        margin = 0.1 * (self.scores.max() - self.threshold)
+        return np.maximum(self.scores, min(least, self.threshold - margin))
 
     def _draw_marks(self) -> None:
         self.outliers_ = self.row_ = None
-        # Below the histogram, in shares of the height.
+        # In shares of the height, not in rows.
         across = self.ax_.get_xaxis_transform()
         style = {"linestyle": "none", "transform": across, "clip_on": False}
         if self.is_outlier is not None:
-            odd = self.scores[self.is_outlier]
+            odd = self._drawn()[self.is_outlier]
             mark = {"marker": "|", "color": VERMILLION, "markersize": 12}
-            heights = np.full(len(odd), 0.03)
+            heights = np.full(len(odd), 0.98)
             self.outliers_ = self.ax_.plot(odd, heights, **mark, **style)[0]
         if self.row is not None:
             mark = {"marker": "v", "color": ORANGE, "markersize": 11}
             mark |= {"markeredgecolor": BLACK, "label": f"row {self.row_name}"}
-            at = self.scores[self.row]
+            at = self._drawn()[self.row]
             self.row_ = self.ax_.plot([at], [0.1], **mark, **style, zorder=5)[0]
 
     def _draw_threshold(self) -> None:

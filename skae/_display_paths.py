@@ -1,11 +1,13 @@
 """Rows along a path through the codes: across one component, or from row to row."""
 
+import math
+
 import numpy as np
 
 from skae._display_rows import as_images, draw_images, draw_lines, images_size
 from skae._display_style import make_panels
 
-MAX_COLUMNS = 3
+MOST_IN_LINE = 3
 
 
 class PathDisplay:
@@ -67,7 +69,7 @@ class PathDisplay:
 
     def _plot_images(self, ax, cmap) -> None:
         images = as_images(self.paths, self.image_shape)
-        self.axes_ = make_panels(ax, images_size(*images.shape[:2]))
+        self.axes_ = make_panels(ax, images_size(images))
         labels = [f"{place:.3g}" for place in self.places]
         extremes = self.paths.min(), self.paths.max()
         self.image_ = draw_images(
@@ -77,7 +79,7 @@ class PathDisplay:
 
     def _plot_table(self, ax) -> None:
         n_paths = len(self.paths)
-        n_columns = min(n_paths, MAX_COLUMNS)
+        n_columns = n_paths if n_paths <= MOST_IN_LINE else math.ceil(n_paths**0.5)
         n_lines = -(-n_paths // n_columns)
         size = 2.6 + 2.7 * n_columns, 0.6 + 2.8 * n_lines
         axes = make_panels(ax, size, n_lines, n_columns)

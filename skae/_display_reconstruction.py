@@ -10,8 +10,9 @@ from skae._display_data import (
     reconstruct,
     row_names,
     to_array,
+    write,
 )
-from skae._display_rows import as_images, draw_images, images_size
+from skae._display_rows import as_images, draw_images, images_size, with_margin
 from skae._display_style import (
     BLUE,
     FAINT,
@@ -212,12 +213,12 @@ class ReconstructionDisplay:
 
     def _plot_images(self, ax, cmap) -> None:
         images = as_images(np.stack([self.X, self.X_reconstructed]), self.image_shape)
-        self.axes_ = make_panels(ax, images_size(2, len(self.X)))
-        labels = [f"{error:.3g}" for error in self.errors_]
+        self.axes_ = make_panels(ax, images_size(images))
+        labels = [write(error) for error in self.errors_]
         extremes = self.X.min(), self.X.max()
         lines = ["original", "reconstruction"]
         self.image_ = draw_images(self.axes_[0], images, extremes, cmap, lines, labels)
-        self.axes_[0].set_xlabel("mean squared error, in units of X squared")
+        self.axes_[0].set_xlabel("mean squared error (units of X, squared)")
 
     def _plot_table(self, ax, max_features: int) -> None:
         before, after = self.units(self.X), self.units(self.X_reconstructed)
@@ -228,9 +229,9 @@ class ReconstructionDisplay:
         self.axes_ = make_panels(ax, size, 1, n_rows)
         for row, panel in enumerate(self.axes_):
             self._draw_row(panel, before[row, shown], after[row, shown])
-            error = f"row {self.row_names[row]},\nMSE {self.errors_[row]:.3g}"
+            error = f"row {self.row_names[row]},\nMSE {write(self.errors_[row])}"
             panel.set_title(error, fontsize=10)
-            panel.sharex(self.axes_[0])
+            panel.set_xlim(*with_margin(np.stack([before, after])[..., shown]))
             labels = [self.feature_names[i] for i in shown] if row == 0 else []
             panel.set_yticks(range(len(shown)), labels or [""] * len(shown), fontsize=9)
         # In the middle of the panels, which share it.

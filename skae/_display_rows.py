@@ -1,10 +1,11 @@
 """Rows as they are drawn: images side by side, or a line for each feature."""
 
 import numpy as np
+import pandas as pd
 
-from skae._display_style import FAINT, class_style, clear_frame, legend_beside
+from skae._display_style import FAINT, PALETTE, class_style, clear_frame, legend_beside
 
-N_NAMED = 5  # features with a colour and a name
+LEAST_NAMED = 5  # features with a colour and a name
 
 
 def as_images(X: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
@@ -50,23 +51,26 @@ def draw_images(
     board, (height, width) = tile(images)
     image = ax.imshow(board, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
     middle = (images.shape[2] - 1) / 2, (images.shape[3] - 1) / 2
-    ax.set_yticks(middle[0] + height * np.arange(len(lines)), lines)
+    ax.set_yticks(middle[0] + height * np.arange(len(lines)), lines, fontsize=9)
     ax.set_xticks(middle[1] + width * np.arange(len(columns)), columns, fontsize=9)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return image
 
 
-def images_size(n_lines: int, n_columns: int) -> tuple[float, float]:
+def images_size(images: np.ndarray) -> tuple[float, float]:
     """Width and height of a figure in which images can be told apart, in inches."""
+    n_lines, n_columns, height, width = images.shape[:4]
     inch = np.clip(12 / max(n_columns, n_lines), 0.4, 0.9)
-    return max(4.0, 1.3 + inch * n_columns), 0.8 + inch * n_lines
+    return max(4.0, 1.2 + inch * n_columns), 0.6 + inch * n_lines * height / width
 
 
-def most_moved(values: np.ndarray, n_named: int = N_NAMED) -> np.ndarray:
-    """Features with the widest range in any panel, widest first."""
-    ranges = np.ptp(values, axis=1).max(axis=0)
-    return np.argsort(-ranges, kind="stable")[:n_named]
+def most_moved(values: np.ndarray) -> np.ndarray:
+    """Features with the widest ranges: first that of each panel, then its second."""
+    ranges = np.ptp(values, axis=1)
+    orders = np.argsort(-ranges, axis=1, kind="stable")
+    n_named = int(np.clip(len(values), LEAST_NAMED, len(PALETTE)))
+    return pd.unique(orders.T.ravel())[:n_named]
 
 
 def draw_lines(axes, x: np.ndarray, values: np.ndarray, names: list[str]) -> np.ndarray:
@@ -102,13 +106,14 @@ def draw_lines(axes, x: np.ndarray, values: np.ndarray, names: list[str]) -> np.
         lines.append([ax.plot(x, y, **s)[0] for y, s in zip(rows.T, styles, strict=True)])
         clear_frame(ax)
         # Panels that share a scale can be compared.
-        ax.set_ylim(*_with_margin(values))
+        ax.set_ylim(*with_margin(values))
     order = [*named, rest] if len(names) > len(named) else named
     legend_beside(axes[_last_of_first_line(axes)], [lines[0][i] for i in order])
     return np.array(lines)
 
 
-def _with_margin(values: np.ndarray) -> tuple[float, float]:
+def with_margin(values: np.ndarray) -> tuple[float, float]:
+    """Limits of an axis that several panels share."""
     margin = 0.05 * np.ptp(values) or 1.0
     return values.min() - margin, values.max() + margin
 

@@ -143,19 +143,18 @@ class TrainingDisplay:
 
     def _draw_losses(self, ax, stage: str, rows: pd.DataFrame) -> None:
         kind, style = _kind(stage), _stage_style(stage)
-        label = f"training, {kind}"
+        label = f"training{kind}"
         self._draw(ax, stage, rows, "train_loss", color=BLUE, label=label, **style)
         if rows["valid_loss"].notna().any():
             marked = {"marker": "o", "markersize": 3, "markevery": _some(len(rows))}
-            style |= {"color": VERMILLION, "label": f"held out, {kind}", **marked}
+            style |= {"color": VERMILLION, "label": f"held out{kind}", **marked}
             self._draw(ax, stage, rows, "valid_loss", **style)
 
     def _draw_terms(self, ax, stage: str, rows: pd.DataFrame, terms: list[str]) -> None:
         for place, term in enumerate(terms, start=FIRST_TERM):
-            label = term.removeprefix("train_").replace("_", " ")
             style = class_style(place) | _stage_style(stage)
             style |= {"markersize": 3, "markevery": _some(len(rows))}
-            style["label"] = f"{label}, {_kind(stage)}"
+            style["label"] = term.removeprefix("train_").replace("_", " ")
             self._draw(ax, stage, rows, term, **style)
 
     def _label(self, axes, has_terms: bool) -> None:
@@ -166,7 +165,7 @@ class TrainingDisplay:
         unit = f",\n{self.loss_unit}" if self.loss_unit else ""
         axes[0].set_ylabel(f"loss{unit}")
         if has_terms:
-            axes[1].set_ylabel("terms of it,\nin training")
+            axes[1].set_ylabel("terms,\nin training")
         axes[-1].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
         for ax in axes:
             clear_frame(ax)
@@ -181,8 +180,9 @@ class TrainingDisplay:
         if self.chosen_epoch == 0:
             text = "chosen: the start, before any step"
         for ax in axes[::-1]:
-            style = {"color": BLACK, "linewidth": 1, "linestyle": ":"}
-            self.chosen_ = ax.axvline(self.chosen_epoch, label=text, **style)
+            style = {"color": BLACK, "linewidth": 1.5, "linestyle": ":"}
+            self.chosen_ = ax.axvline(self.chosen_epoch, **style)
+        self.chosen_.set_label(text)  # in the legend of the losses only
 
 
 def _chosen_epoch(estimator) -> int | None:
@@ -212,9 +212,11 @@ def _stages(history: pd.DataFrame):
 
 
 def _kind(stage: str) -> str:
-    kinds = {"validate": "other rows held out", "refit": "refit on all rows"}
-    kinds |= {"fit": "all rows", "partial_fit": "part by part"}
-    return "five folds" if stage.startswith("fold") else kinds.get(stage, stage)
+    """What a legend says of a stage, besides whose loss it is."""
+    if stage.startswith("fold"):
+        return ", five folds"
+    kinds = {"validate": "", "refit": ", refit on all rows", "fit": ", all rows"}
+    return kinds.get(stage, f", {stage}")
 
 
 def _stage_style(stage: str) -> dict:
