@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_array
 
-from skae._display_data import find_fitted, to_array
+from skae._display_data import find_fitted, pass_to_last, to_array
 from skae._display_style import BLACK, BLUE, FAINT, VERMILLION, clear_frame, make_panels
 
 # What an estimator may have, the most telling first.
@@ -69,7 +69,7 @@ class ComponentsDisplay:
     bars_ : BarContainer
         The bars.
 
-    idle_ : Line2D
+    idle_ : Line2D or None
         A mark on each bar that stands for something not in use.
 
     parts_ : list of StepPatch
@@ -110,8 +110,7 @@ class ComponentsDisplay:
 
         X : array-like of shape (n_samples, n_features), default=None
             Rows to measure. A :class:`skae.SparseAE` needs them; a variational class
-            takes them in place of the training data; all others ignore them. They are
-            given to the estimator itself, not to what comes before it in a Pipeline.
+            takes them in place of the training data; all others ignore them.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
@@ -123,7 +122,8 @@ class ComponentsDisplay:
         """
         fitted = find_fitted(estimator, *MEASURES)
         name = next(name for name in MEASURES if hasattr(fitted, name))
-        return cls(**_READERS[name](fitted, X)._asdict()).plot(ax)
+        rows = None if X is None else pass_to_last(estimator, X)
+        return cls(**_READERS[name](fitted, rows)._asdict()).plot(ax)
 
     def plot(self, ax=None):
         """Draw the display.
@@ -158,15 +158,17 @@ class ComponentsDisplay:
         # A bar may have no height, but its mark has.
         (idle,) = np.nonzero(~in_use)
         style = {"marker": "x", "color": VERMILLION, "linestyle": "none"}
-        self.idle_ = self.ax_.plot(
-            idle, heights[idle], label="not in use", clip_on=False, **style
-        )[0]
+        style |= {"label": "not in use", "clip_on": False}
+        # An empty line that is not clipped would upset a constrained layout.
+        self.idle_ = None
+        if len(idle):
+            self.idle_ = self.ax_.plot(idle, heights[idle], **style)[0]
 
     def _draw_parts(self, ranked: np.ndarray) -> None:
         edges = np.arange(ranked.shape[1] + 1) - 0.5
         style = {"color": BLACK, "linewidth": 0.8, "baseline": None}
         self.parts_ = [self.ax_.stairs(part, edges, **style) for part in ranked]
-        handles = [self.idle_] if len(self.idle_.get_xdata()) else []
+        handles = [self.idle_] if self.idle_ else []
         if self.parts_:
             self.parts_[0].set_label(f"each of {len(ranked)} parts")
             handles.append(self.parts_[0])
@@ -198,7 +200,7 @@ def _divergence(estimator, X) -> Measure:
 
 def _usage(estimator, X) -> Measure:
     usage = check_array(np.atleast_2d(estimator.usage_), dtype=np.float64)
-    shares = usage / usage.sum(axis=1, keepdims=True)
+    shares = usage / np.maximum(usage.sum(axis=1, keepdims=True), 1e-300)
     in_use = shares > 0
     summary = f"{(~in_use).sum()} of {in_use.size} entries never used"
     if hasattr(estimator, "perplexity_"):

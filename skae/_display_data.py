@@ -53,11 +53,18 @@ def first_rows(X, n_rows: int):
     return X[:n_rows] if hasattr(X, "shape") else np.asarray(X)[:n_rows]
 
 
+def one_row(X, row: int):
+    """The row at this position, as a table of what it was."""
+    if hasattr(X, "iloc"):
+        return X.iloc[[row]]
+    return X[[row]] if hasattr(X, "shape") else np.asarray(X)[[row]]
+
+
 def row_names(X) -> list[str]:
     """What rows are called: their index, or their number."""
     index = getattr(X, "index", None)
     if index is None or callable(index):
-        index = range(len(X) if not issparse(X) else X.shape[0])
+        index = range(np.shape(X)[0])
     return [str(name) for name in index]
 
 
@@ -99,14 +106,25 @@ def count_components(estimator) -> int:
 
 def find_fitted(estimator, *attributes: str):
     """The estimator, or the step within a search or Pipeline, that has one of these."""
-    found = getattr(estimator, "best_estimator_", estimator)
-    found = getattr(found, "steps", [("", found)])[-1][1]
+    found = _steps(estimator)[-1][1]
     if not any(hasattr(found, name) for name in attributes):
         raise ValueError(
-            f"{type(found).__name__} has none of {', '.join(attributes)}, which this "
+            f"{type(found).__name__} has no {' or '.join(attributes)}, which this "
             "display draws. Fit it first, or pass an estimator that has one."
         )
     return found
+
+
+def pass_to_last(estimator, X):
+    """X as the last step of a Pipeline sees it."""
+    for _, step in _steps(estimator)[:-1]:
+        X = X if step in (None, "passthrough") else step.transform(X)
+    return X
+
+
+def _steps(estimator) -> list[tuple]:
+    found = getattr(estimator, "best_estimator_", estimator)
+    return getattr(found, "steps", [("", found)])
 
 
 def write(number: float) -> str:

@@ -176,16 +176,17 @@ class InterpolationDisplay(PathDisplay):
 
 def _name_paths(X_from, X_to) -> list[str]:
     if not hasattr(X_from, "iloc"):  # numbers would be those of the pairs
-        return [f"pair {i}" for i in range(len(X_from))]
+        return [f"pair {i}" for i in range(np.shape(X_from)[0])]
     ends = zip(row_names(X_from), row_names(X_to), strict=True)
     return [f"{start} to {end}" for start, end in ends]
 
 
 def _decode_paths(estimator, X_from, X_to, n_steps: int) -> np.ndarray:
-    if len(X_from) != len(X_to):
+    n_from, n_to = np.shape(X_from)[0], np.shape(X_to)[0]
+    if n_from != n_to:
         raise ValueError(
-            f"X_from has {len(X_from)} rows and X_to has {len(X_to)}. Paths lead from "
-            "row to row, so pass as many of both."
+            f"X_from has {n_from} rows and X_to has {n_to}. Paths lead from row to row, "
+            "so pass as many of both."
         )
     if hasattr(estimator, "interpolate"):
         return check_paths(estimator.interpolate(X_from, X_to, n_steps))

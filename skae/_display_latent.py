@@ -107,8 +107,9 @@ class LatentDisplay:
             different ones, get a colour bar, and all else a legend.
 
         method : {"auto", "pca", "tsne", "umap"}, default="auto"
-            How codes of more than two components come to the plane. "auto" is "pca",
-            which is fast and keeps distances; "umap" needs umap-learn.
+            How codes of more than two components come to the plane; shorter ones are
+            drawn as they are. "auto" is "pca", which is fast; "tsne" keeps neighbours
+            together, and so does "umap", which needs umap-learn.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from skae._display_data import row_names
+from skae._display_data import one_row, row_names, to_array
 from skae._display_style import (
     BLACK,
     BLUE,
@@ -16,7 +16,9 @@ from skae._display_style import (
 
 N_BINS = 40
 MAX_FEATURES = 10
-TAIL = 10  # times what the lower quartile lies below the median
+# Times what the lower quartile lies below the median: a range that is longer than the
+# first is cut at the second.
+LONG_RANGE, SHORT_RANGE = 40, 10
 
 
 class OutlierDisplay:
@@ -89,7 +91,7 @@ class OutlierDisplay:
     >>> detector = AEOutlierDetector(max_iter=20, random_state=0).fit(X)
     >>> display = OutlierDisplay.from_estimator(detector, X, row=0)
     >>> [str(ax.get_xlabel()) for ax in display.axes_]
-    ['score (higher is more usual)', 'share in the score of row 0']
+    ['score (higher is more usual)', 'share in the score']
     >>> plt.close(display.figure_)
     """
 
@@ -259,10 +261,10 @@ class OutlierDisplay:
     def _drawn(self) -> np.ndarray:
         """Scores, without a tail so long that the others would share few bins."""
         low, median = np.percentile(self.scores, [25, 50])
-        if low == median:
+        if median - self.scores.min() <= LONG_RANGE * (median - low):
             return self.scores
-        least = low - TAIL * (median - low)
-        margin = 0.1 * (self.scores.max() - self.threshold)
+        least = median - SHORT_RANGE * (median - low)
+        margin = 0.1 * abs(median - self.threshold)
         return np.maximum(self.scores, min(least, self.threshold - margin))
 
     def _draw_marks(self) -> None:
@@ -270,7 +272,7 @@ class OutlierDisplay:
         # In shares of the height, not in rows.
         across = self.ax_.get_xaxis_transform()
         style = {"linestyle": "none", "transform": across, "clip_on": False}
-        if self.is_outlier is not None:
+        if self.is_outlier is not None and self.is_outlier.any():
             odd = self._drawn()[self.is_outlier]
             mark = {"marker": "|", "color": VERMILLION, "markersize": 12}
             heights = np.full(len(odd), 0.98)
@@ -286,9 +288,9 @@ class OutlierDisplay:
         label = f"threshold, {n_below} rows below"
         style = {"color": BLACK, "linestyle": "--", "linewidth": 1.2}
         self.threshold_ = self.ax_.axvline(self.threshold, label=label, **style)
-        self.ax_.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2, fontsize=9, frameon=False
-        )
+        # Beside another panel there is no width for two columns.
+        style = {"ncols": 3 - len(self.axes_), "fontsize": 9, "frameon": False}
+        self.ax_.legend(loc="lower left", bbox_to_anchor=(0, 1.01), **style)
 
     def _draw_features(self, ax, max_features: int) -> None:
         shares = pd.Series(self.contributions)
@@ -306,7 +308,8 @@ class OutlierDisplay:
         ax.set_yticks(range(len(largest)), names, fontsize=9)
         ax.invert_yaxis()
         ax.axvline(0, color="0.3", linewidth=0.8)
-        ax.set_xlabel(f"share in the score of row {self.row_name}")
+        ax.set_xlabel("share in the score")
+        ax.set_title(f"row {self.row_name}", fontsize=10)
 
 
 def _explain(detector, X, row: int) -> tuple[pd.Series, np.ndarray]:
@@ -315,8 +318,8 @@ def _explain(detector, X, row: int) -> tuple[pd.Series, np.ndarray]:
             f"row={row} is to be explained, and {type(detector).__name__} has no "
             "explain. Pass an AEOutlierDetector, or row=None."
         )
-    one = X.iloc[[row]] if hasattr(X, "iloc") else np.asarray(X)[[row]]
-    return detector.explain(one).iloc[0], np.asarray(one, dtype=np.float64)[0]
+    one = one_row(X, row)
+    return detector.explain(one).iloc[0], to_array(one)[0]
 
 
 def _check_row(row, n_rows: int) -> None:

@@ -40,8 +40,9 @@ class ReconstructionDisplay:
     X, X_reconstructed : ndarray of shape (n_rows, n_features)
         The rows to draw, in one unit.
 
-    units : callable
-        Brings rows to the units of the drawing, and has their name as ``label``.
+    units : callable or None
+        Brings rows of a table to the units of the drawing, and has their name as
+        ``label``.
 
     row_names, feature_names : list of str
         What they are called.
@@ -167,7 +168,7 @@ class ReconstructionDisplay:
 
     @classmethod
     def _make(cls, X, back: np.ndarray, names: list[str], image_shape):
-        rows = to_array(X)
+        rows = to_array(first_rows(X, len(back)))
         if rows.shape[1] != back.shape[1]:
             raise ValueError(
                 f"X has {rows.shape[1]} features, and reconstructions have "
@@ -175,9 +176,10 @@ class ReconstructionDisplay:
                 "be: ReconstructionDisplay.from_predictions(Y, estimator.reconstruct(X))."
             )
         return cls(
-            rows[: len(back)],
+            rows,
             back[: len(rows)],
-            units=Units.of_rows(rows),
+            # Images are drawn as they are, and X may be large.
+            units=None if image_shape else Units.of_rows(to_array(X)),
             row_names=row_names(X)[: len(back)],
             feature_names=names,
             image_shape=image_shape,

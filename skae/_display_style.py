@@ -5,19 +5,8 @@ import numpy as np
 # Okabe & Ito, "Color universal design", 2008: told apart with any kind of sight.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, ORANGE, BLACK, YELLOW = "#56B4E9", "#E69F00", "#000000", "#F0E442"
-# Theirs, and two more that differ in lightness, for ten classes.
-PALETTE = (
-    BLUE,
-    VERMILLION,
-    GREEN,
-    PURPLE,
-    SKY,
-    ORANGE,
-    BLACK,
-    YELLOW,
-    "#999999",
-    "#882255",
-)
+GREY, WINE = "#999999", "#882255"  # not theirs, but so there are ten
+PALETTE = BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, BLACK, YELLOW, GREY, WINE
 # One less than colours, so that the pairs of both repeat after 90.
 MARKERS = "o", "s", "^", "D", "v", "P", "X", "*", "<"
 FAINT = "0.75"  # grey of what is there but not named

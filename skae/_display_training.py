@@ -232,5 +232,7 @@ def _some(n: int) -> int:
 
 def _legend(ax) -> None:
     handles, labels = ax.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
+    # Of lines with one name, the first stands for all.
+    once = dict(zip(labels[::-1], handles[::-1], strict=True))
+    once = {label: once[label] for label in labels}
     legend_beside(ax, list(once.values()), labels=list(once))

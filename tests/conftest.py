@@ -4,6 +4,8 @@ import os
 
 # Read by scipy when it is imported; without it scikit-learn skips its array-API check.
 os.environ["SCIPY_ARRAY_API"] = "1"
+# Figures of tests and doctests open no windows.
+os.environ["MPLBACKEND"] = "agg"
 
 import numpy as np
 import pytest

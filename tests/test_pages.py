@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[1]
         "docs/outliers.md",
         "docs/regularised.md",
         "docs/variational.md",
+        "docs/variational.md",
+        "docs/regularised.md",
+        "docs/outliers.md",
+        "docs/displays.md",
     ],
 )
 def test_code_on_the_page_runs(page):
