@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_array
 
-from skae._display_data import find_fitted, pass_to_last, to_array
+from skae._display_data import find_fitted, pass_to_last, to_array, write
 from skae._display_style import BLACK, BLUE, FAINT, VERMILLION, clear_frame, make_panels
 
 # What an estimator may have, the most telling first.
@@ -204,7 +204,7 @@ def _usage(estimator, X) -> Measure:
     in_use = shares > 0
     summary = f"{(~in_use).sum()} of {in_use.size} entries never used"
     if hasattr(estimator, "perplexity_"):
-        summary += f", perplexity {estimator.perplexity_:.3g}"
+        summary += f", perplexity {write(estimator.perplexity_)}"
     shares, in_use = (a[0] if len(usage) == 1 else a for a in (shares, in_use))
     return Measure(shares, in_use, "share of rows", summary, "entry of the code book")
 

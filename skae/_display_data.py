@@ -34,7 +34,8 @@ class Units(NamedTuple):
 
     @classmethod
     def _of(cls, mean: np.ndarray, spread: np.ndarray) -> "Units":
-        return cls(mean, np.where(spread > 0, spread, 1.0), "standard deviations")
+        label = "standard deviations" if spread.any() else "difference from the mean"
+        return cls(mean, np.where(spread > 0, spread, 1.0), label)
 
 
 def _outputs(estimator):
@@ -95,8 +96,9 @@ def check_decodes(estimator) -> None:
 
 def count_components(estimator) -> int:
     """Length of a code."""
+    found = getattr(estimator, "best_estimator_", estimator)
     try:
-        return len(estimator.get_feature_names_out())
+        return len(found.get_feature_names_out())
     except (AttributeError, ValueError) as error:
         raise ValueError(
             f"{type(estimator).__name__} does not say how long its codes are. Pass at=, "

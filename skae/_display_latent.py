@@ -184,7 +184,7 @@ class LatentDisplay:
         self : LatentDisplay
             The display, with what was drawn as attributes.
         """
-        self.axes_ = make_panels(ax, (6.4, 4.8))
+        self.axes_ = make_panels(ax, (5.6 + self._legend_width(), 4.8))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         self.points_ = self.colorbar_ = self.histogram_ = None
         self.ax_.set_xlabel(self.axis_names[0])
@@ -199,6 +199,18 @@ class LatentDisplay:
         self.ax_.set_title(self._describe_scores(), fontsize=10)
         clear_frame(self.ax_)
         return self
+
+    def _classes(self) -> list:
+        labels = pd.unique(pd.Series(self.y)).tolist()
+        return sorted(labels, key=lambda label: (str(type(label)), label))
+
+    def _legend_width(self) -> float:
+        """Inches, roughly, that the names of classes take beside the points."""
+        if self.y is None or is_quantity(self.y) or self.places.shape[1] == 1:
+            return 0.8
+        names = [str(label) for label in self._classes()] + [self.y_name]
+        n_columns = -(-len(names) // CLASSES_A_COLUMN)
+        return n_columns * (0.5 + 0.075 * max(map(len, names)))
 
     def _size(self) -> dict:
         """Points that are many are small."""
@@ -226,8 +238,7 @@ class LatentDisplay:
             self.colorbar_.solids.set_alpha(1)
 
     def _plot_classes(self) -> None:
-        classes = pd.unique(pd.Series(self.y)).tolist()
-        classes = sorted(classes, key=lambda label: (str(type(label)), label))
+        classes = self._classes()
         heights = np.random.RandomState(0).uniform(-0.3, 0.3, size=len(self.y))
         self.points_ = {}
         for number, label in enumerate(classes):

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from skae._display_data import one_row, row_names, to_array
+from skae._display_data import (
+    feature_names,
+    find_fitted,
+    one_row,
+    pass_to_last,
+    row_names,
+    to_array,
+)
 from skae._display_style import (
     BLACK,
     BLUE,
@@ -121,7 +128,8 @@ class OutlierDisplay:
         Parameters
         ----------
         detector : object
-            Fitted, with ``score_samples`` and ``offset_``; for ``row`` also ``explain``.
+            Fitted, or a Pipeline or search that ends in it, with ``score_samples`` and
+            ``offset_``; for ``row`` also ``explain``.
 
         X : array-like of shape (n_samples, n_features)
             Rows to score.
@@ -151,7 +159,7 @@ class OutlierDisplay:
             shares, values = _explain(detector, X, row)
         display = cls(
             scores,
-            float(detector.offset_),
+            float(find_fitted(detector, "offset_").offset_),
             is_outlier=_which_are_odd(y, len(scores)),
             row=row,
             row_name="" if row is None else row_names(X)[row],
@@ -313,13 +321,19 @@ class OutlierDisplay:
 
 
 def _explain(detector, X, row: int) -> tuple[pd.Series, np.ndarray]:
-    if not hasattr(detector, "explain"):
+    """What each feature adds to the score of a row, and its value there."""
+    fitted = find_fitted(detector, "offset_")
+    if not hasattr(fitted, "explain"):
         raise ValueError(
-            f"row={row} is to be explained, and {type(detector).__name__} has no "
-            "explain. Pass an AEOutlierDetector, or row=None."
+            f"row={row} is to be explained, and {type(fitted).__name__} has no explain. "
+            "Pass an AEOutlierDetector, or row=None."
         )
     one = one_row(X, row)
-    return detector.explain(one).iloc[0], to_array(one)[0]
+    seen = pass_to_last(detector, one)
+    shares, values = fitted.explain(seen).iloc[0], to_array(one)[0]
+    if len(shares) != len(values):  # steps before have made other features
+        return shares, to_array(seen)[0]
+    return shares.set_axis(feature_names(len(values), X, detector)), values
 
 
 def _check_row(row, n_rows: int) -> None:

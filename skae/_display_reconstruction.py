@@ -227,7 +227,7 @@ class ReconstructionDisplay:
         worst = np.argsort(-np.abs(before - after).mean(axis=0), kind="stable")
         shown = np.sort(worst[:max_features])
         n_rows = len(before)
-        size = 2.5 + 2.0 * n_rows, 1.2 + 0.22 * len(shown)
+        size = 3.4 + 1.8 * n_rows, 1.2 + 0.22 * len(shown)
         self.axes_ = make_panels(ax, size, 1, n_rows)
         for row, panel in enumerate(self.axes_):
             self._draw_row(panel, before[row, shown], after[row, shown])

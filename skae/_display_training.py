@@ -167,6 +167,7 @@ class TrainingDisplay:
         if has_terms:
             axes[1].set_ylabel("terms,\nin training")
         axes[-1].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
+        axes[0].xaxis.get_major_locator().set_params(integer=True)
         for ax in axes:
             clear_frame(ax)
             ax.sharex(axes[0])

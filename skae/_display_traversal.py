@@ -1,6 +1,7 @@
 """What components stand for, one at a time."""
 
 import numpy as np
+import pandas as pd
 
 from skae._display_data import (
     Units,
@@ -197,14 +198,14 @@ def _one_row(at):
     """A table of one row, of the type that was given."""
     if at is None:
         return None
-    if hasattr(at, "to_frame"):  # a row of a DataFrame
+    if isinstance(at, pd.Series):  # a row of a DataFrame
         return at.to_frame().T
-    if not hasattr(at, "iloc"):
+    if len(np.shape(at)) != 2:
         at = np.atleast_2d(at)
-    if len(at) != 1:
+    n_rows = np.shape(at)[0]
+    if n_rows != 1:
         raise ValueError(
-            f"at has {len(at)} rows, and one traversal starts from one. Pass a single "
-            "row."
+            f"at has {n_rows} rows, and one traversal starts from one. Pass a single row."
         )
     return at
 

@@ -6,15 +6,17 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -246,6 +248,16 @@ def test_a_start_that_was_kept_is_said(wine):
     assert "the start" in display.chosen_.get_label()
 
 
+def test_the_chosen_epoch_of_many_rows_is_that_of_the_weights_kept():
+    curve = np.random.RandomState(0).uniform(-1, 1, size=(2000, 1))
+    X = np.hstack([curve, curve**2, np.sin(3 * curve)])
+    fitted = AutoencoderTransformer(1, random_state=0, max_iter=8).fit(X)
+    display = TrainingDisplay.from_estimator(fitted)
+
+    assert set(fitted.history_["stage"]) == {"validate"} and fitted.net_.kept_step_ > 0
+    assert_array_equal(display.chosen_.get_xdata(), [fitted.n_iter_] * 2)
+
+
 def test_nothing_was_chosen_without_rows_held_out(wine):
     X = wine[0]
     fitted = ContractiveAE(2, early_stopping=False, **QUICK).fit(X)
@@ -348,6 +360,22 @@ def test_wrong_shapes_are_named(digits, wrong, message):
 def test_rows_of_another_width_name_the_way_out():
     with pytest.raises(ValueError, match="X has 3 features.*from_predictions"):
         ReconstructionDisplay.from_predictions(np.ones((2, 3)), np.ones((2, 4)))
+
+
+@pytest.mark.parametrize("kind", [pl.from_pandas, sparse.csr_matrix, np.asarray])
+def test_tables_of_any_kind_are_drawn(wine, kind):
+    X = wine[0]
+    other = kind(X)
+    autoencoder = AutoencoderTransformer(2, **QUICK).fit(other)
+    back = ReconstructionDisplay.from_estimator(autoencoder, other, n_rows=1)
+    moved = TraversalDisplay.from_estimator(autoencoder, 0, VALUES, at=other[:1])
+
+    mean, spread = X.mean().to_numpy(), X.std(ddof=0).to_numpy()
+    assert_allclose(back.originals_[0].get_xdata(), (X.to_numpy()[0] - mean) / spread)
+    named = kind is pl.from_pandas
+    names = X.columns if named else [f"x{i}" for i in range(13)]
+    assert texts(back.ax_.get_yticklabels()) == list(names)
+    assert moved.lines_.shape == (1, 13)
 
 
 def test_what_cannot_decode_is_refused(wine):
@@ -512,6 +540,19 @@ def test_features_that_move_most_are_named_in_every_panel():
     assert {"a", "f", "h"} <= set(texts(named.axes_[-1].get_legend().get_texts()))
 
 
+def test_searches_are_drawn_by_what_they_found(wine):
+    X = wine[0]
+    search = GridSearchCV(PCA(), {"n_components": [2]}, cv=2).fit(X)
+    display = TraversalDisplay.from_estimator(search, 1, VALUES, X=X)
+    shares = ComponentsDisplay.from_estimator(search)
+
+    rows = search.best_estimator_.inverse_transform(np.c_[np.zeros(3), VALUES])
+    expected = (rows - X.mean().to_numpy()) / X.std(ddof=0).to_numpy()
+    assert_allclose([line.get_ydata() for line in display.lines_[0]], expected.T)
+    ratio = search.best_estimator_.explained_variance_ratio_
+    assert_allclose(bar_heights(shares.bars_), ratio)
+
+
 def test_wrong_traversals_are_named(table_pipeline, wine):
     with pytest.raises(ValueError, match="component=2 must be from 0 to 1"):
         TraversalDisplay.from_estimator(table_pipeline, 2, VALUES)
@@ -598,20 +639,20 @@ def test_shares_of_variance_are_sorted_bars(wine):
 
 def test_sparse_components_are_counted_in_rows(digits):
     X = digits[0][:300]
-    sparse = SparseAE(40, n_active=3, **QUICK).fit(X)
-    display = ComponentsDisplay.from_estimator(sparse, X)
+    model = SparseAE(40, n_active=3, **QUICK).fit(X)
+    display = ComponentsDisplay.from_estimator(model, X)
 
-    active = sparse.transform(X) > 0
+    active = model.transform(X) > 0
     expected = np.sort(active.mean(axis=0))[::-1]
     assert_allclose(bar_heights(display.bars_), expected)
     n_dead = (expected == 0).sum()
     assert f"{n_dead} in none" in display.ax_.get_title()
-    piped = make_pipeline(StandardScaler(with_std=False), sparse).fit(X)
+    piped = make_pipeline(StandardScaler(with_std=False), model).fit(X)
     display = ComponentsDisplay.from_estimator(piped, X)
     active = piped.transform(X) > 0
     assert_allclose(bar_heights(display.bars_), np.sort(active.mean(axis=0))[::-1])
     with pytest.raises(ValueError, match="SparseAE.*Pass X"):
-        ComponentsDisplay.from_estimator(sparse)
+        ComponentsDisplay.from_estimator(model)
 
 
 def test_a_code_book_shows_its_use():
@@ -699,6 +740,12 @@ def test_detectors_of_scikit_learn_are_drawn(wine):
     display = OutlierDisplay.from_estimator(forest, X, forest.predict(X))
 
     assert_array_equal(display.is_outlier, forest.predict(X) == -1)
+    piped = make_pipeline(StandardScaler(), AEOutlierDetector(**QUICK)).fit(X)
+    display = OutlierDisplay.from_estimator(piped, X, row=3)
+    assert display.threshold == piped[-1].offset_
+    shares = piped[-1].explain(piped[:-1].transform(X.iloc[[3]])).iloc[0].to_numpy()
+    assert_array_equal(display.contributions, shares)
+    assert list(display.contributions.index) == list(X.columns)
     with pytest.raises(ValueError, match="IsolationForest has no explain"):
         OutlierDisplay.from_estimator(forest, X, row=0)
 
