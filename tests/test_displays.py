@@ -175,8 +175,9 @@ def test_displays_are_drawn_where_they_are_told_to(detector, table_vae, wine):
     displays = draw_all(detector, table_vae, wine, axes.ravel())
 
     assert plt.get_fignums() == [figure.number]
-    for display, box in zip(displays, boxes, strict=False):
+    for display, place, box in zip(displays, axes.ravel(), boxes, strict=False):
         assert display.figure_ is figure
+        assert place.axison == (place in display.axes_)
         for ax in display.axes_:
             own = ax.get_position()
             assert box.x0 - 1e-9 <= own.x0 and own.x1 <= box.x1 + 1e-9
