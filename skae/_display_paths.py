@@ -81,7 +81,7 @@ class PathDisplay:
         n_paths = len(self.paths)
         n_columns = n_paths if n_paths <= MOST_IN_LINE else math.ceil(n_paths**0.5)
         n_lines = -(-n_paths // n_columns)
-        size = 2.6 + 2.7 * n_columns, 0.6 + 2.8 * n_lines
+        size = 3.4 + 2.6 * n_columns, 0.6 + 2.8 * n_lines
         axes = make_panels(ax, size, n_lines, n_columns)
         for spare in axes[n_paths:]:
             spare.remove()
