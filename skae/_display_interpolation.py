@@ -19,7 +19,7 @@ class InterpolationDisplay(PathDisplay):
 
     Where codes fill the space between rows, every step looks like a row. Images make a
     line for each pair. For a table there is a panel for each, with a line for each
-    feature, of which the five that move most are named.
+    feature, of which those that move most are named.
 
     Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
 

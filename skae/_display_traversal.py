@@ -17,7 +17,7 @@ class TraversalDisplay(PathDisplay):
     """What components stand for: rows decoded while one component changes.
 
     Images make a line for each component. For a table there is a panel for each, with a
-    line for each feature, of which the five that move most are named.
+    line for each feature, of which those that move most are named.
 
     Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
 
