@@ -45,8 +45,8 @@ LAYERS = [
     {"__init__"},
 ]
 TORCH_ONLY = {"losses", "networks", "_runtime", "_optimizer", "_modules", "_gradients"}
-    | {"_conformal", "_contributions", "_distances", "_quantiser"},
-    {"_regression", "_divergence"},
+TORCH_ONLY |= {"_members", "_variational", "_sensitivity", "_sparsity", "_quantiser"}
+TORCH_ONLY |= {"_quantised", "_code_prior", "_priors", "_divergence"}
 FILES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 

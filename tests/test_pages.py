@@ -13,13 +13,10 @@ ROOT = Path(__file__).parents[1]
     [
         "README.md",
         "docs/discrete.md",
-        "docs/outliers.md",
-        "docs/regularised.md",
-        "docs/variational.md",
-        "docs/variational.md",
-        "docs/regularised.md",
-        "docs/outliers.md",
         "docs/displays.md",
+        "docs/outliers.md",
+        "docs/regularised.md",
+        "docs/variational.md",
     ],
 )
 def test_code_on_the_page_runs(page):
