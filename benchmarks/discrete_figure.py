@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 OURS = "VQVAE"
 # Okabe and Ito's, which most eyes can tell apart.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#555555")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#555555", "#D55E00")
 KINDS = {
     "held-out digits": ("#555555", "-"),
     "samples": ("#0072B2", "-"),
@@ -45,7 +45,7 @@ def draw_errors(panel: Axes, frame: pd.DataFrame) -> None:
     markers = "osD^vP"
     for place, (name, line) in enumerate(ratio.groupby(level="set", sort=False)):
         words = line.index.get_level_values("words")
-        color, marker = COLORS[place % 5], markers[place % 6]
+        color, marker = COLORS[place % 6], markers[place % 6]
         panel.plot(words, line, color=color, marker=marker, label=name)
     panel.axhline(1, color="black", lw=1)
     panel.set_xscale("log", base=2)
