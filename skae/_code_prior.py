@@ -122,7 +122,7 @@ class CodePrior(TrainableModule):
                 least = logits.topk(top_k, dim=-1).values[:, -1:]
                 logits = logits.masked_fill(logits < least, -torch.inf)
             # Drawn on the CPU, so that a seed means the same on every device.
-            weights = logits.softmax(dim=-1).double().cpu()
+            weights = logits.softmax(dim=-1).cpu().double()
             drawn = torch.multinomial(weights, 1, generator=generator)
             index = torch.cat([index, drawn.to(index.device)], dim=1)
         return index
@@ -137,4 +137,6 @@ def smoothed_log_share(counts: Tensor) -> Tensor:
 def sequence_nats(prior: CodePrior, batch: Batch) -> Tensor:
     """Minus the log-likelihood of each sequence of a batch."""
     condition = batch.condition
-    return prior.nats(batch.x, None if condition is None else condition.to(prior.shift))
+    return prior.nats(
+        batch.x.long(), None if condition is None else condition.to(prior.shift)
+    )

@@ -290,8 +290,8 @@ class VQVAE(BaseAutoencoder):
 
     def _take_stock(self, rows: Rows) -> None:
         """Set what is known of the code books."""
-        unit = self.module_.basis.unit[0]
-        books = self.module_.quantiser.books.double() * unit
+        unit = self.module_.basis.unit[0].cpu()
+        books = self.module_.quantiser.books.cpu().double() * unit
         numbers = self._number(Rows(rows.x))
         if self.shared_codebook:
             numbers = numbers.reshape(-1, 1)
@@ -299,7 +299,7 @@ class VQVAE(BaseAutoencoder):
         usage = np.array(counts) / len(numbers)
         entropy = -(usage * np.log(np.where(usage > 0, usage, 1.0))).sum(axis=1)
         self.perplexity_ = float(np.exp(entropy).mean())
-        self.codebook_, self.usage_ = books.cpu().numpy(), usage
+        self.codebook_, self.usage_ = books.numpy(), usage
         if self.shared_codebook:
             self.codebook_, self.usage_ = self.codebook_[0], usage[0]
 
