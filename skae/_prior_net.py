@@ -68,8 +68,10 @@ def fit_prior(
     """
     rows = Rows(numbers, condition=condition)
     train, valid = rows, None
-    if validation_fraction is not None and len(rows) > 1:
+    n_valid = 0
+    if validation_fraction is not None:
         n_valid = count_valid(len(rows), validation_fraction)
+    if n_valid > 0:  # of two rows none can be spared
         parts = hold_out(len(rows), n_valid, np.random.RandomState(seed))
         train, valid = map(rows.subset, parts)
     batch_size = int(np.clip(len(train) // 16, LEAST_BATCH, MOST_BATCH))

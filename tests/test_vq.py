@@ -473,12 +473,13 @@ def test_errors_name_the_way_out(digits):
     [
         np.full((30, 3), 7.0),  # constant
         np.array([[1.0, 2.0]]),  # one row
+        np.array([[1.0, 2.0], [2.0, 1.0]]),  # two
         np.random.RandomState(0).normal(size=(40, 1)),  # one feature
         np.repeat([[0.0, 1.0], [1.0, 0.0]], 30, axis=0),  # two distinct rows
         1e12 + np.random.RandomState(0).normal(size=(60, 3)),
         np.random.RandomState(0).normal(size=(60, 3)) * 1e-12,
     ],
-    ids=["constant", "one row", "one feature", "two rows", "offset", "tiny"],
+    ids=["constant", "one row", "two", "one feature", "two rows", "offset", "tiny"],
 )
 def test_odd_rows_are_fitted_sensibly(X):
     fitted = VQVAE(2, random_state=0, max_iter=5).fit(X)
