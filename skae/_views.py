@@ -89,7 +89,8 @@ class EstimatorViews:
 
     def of_member(self, member: int, X: np.ndarray) -> View:
         estimator = self.estimators[member]
-        rows = self.units.columns(torch.as_tensor(X)).numpy()
+        writable = np.require(X, requirements="W")  # or torch warns
+        rows = self.units.columns(torch.as_tensor(writable)).numpy()
         mended = torch.as_tensor(estimator.reconstruct(X))
         residual = rows - self.units.columns(mended).numpy()
         likelihood = estimator.score_samples(X) if has_likelihood(estimator) else None

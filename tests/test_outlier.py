@@ -426,3 +426,13 @@ def test_the_gradient_written_out_is_autograds(n_members, n_columns):
 
 def test_units_stay_on_the_cpu_wherever_networks_are(detector):
     assert detector._units is not detector.net_.module_.inputs
+
+
+def test_rows_that_may_not_be_written_to_are_read():
+    X = np.random.RandomState(0).normal(size=(80, 3))
+    X.setflags(write=False)
+    detector = AEOutlierDetector(
+        autoencoder=AutoencoderTransformer(2, max_iter=2), n_estimators=2, random_state=0
+    )
+
+    np.testing.assert_array_equal(detector.fit(X).predict(X), detector.predict(X.copy()))
