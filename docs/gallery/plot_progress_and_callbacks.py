@@ -1,0 +1,101 @@
+"""
+Progress bars and callbacks
+===========================
+
+``fit`` is quiet. What it does can be watched in three ways: ``verbose=True`` for one
+estimator, scikit-learn's callbacks for a Pipeline or a search as a whole, skorch's for
+what happens within the training.
+"""
+
+import gallery_data as shared
+from matplotlib import pyplot as plt
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import StepLR
+
+from skae import AutoencoderTransformer
+from skae.metrics import reconstruction_r2
+
+X, _ = load_digits(return_X_y=True)
+
+# %%
+# After the fact: history_
+# ------------------------
+# One row an epoch. "validate" is the run that rows were held out from, "refit" the one on
+# all rows that follows on small data, for the share of the steps that did best.
+
+autoencoder = AutoencoderTransformer(8, random_state=0).fit(X)
+history = autoencoder.history_
+figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
+validated = history[history["stage"] == "validate"]
+for name, colour, line in (
+    ("train_loss", shared.BLUE, "-"),
+    ("valid_loss", shared.ORANGE, "--"),
+):
+    axes.plot(
+        validated["epoch"], validated[name], color=colour, linestyle=line, label=name
+    )
+refit = history[history["stage"] == "refit"]
+axes.plot(
+    refit["epoch"], refit["train_loss"], color=shared.GREEN, linestyle=":", label="refit"
+)
+axes.set(xlabel="epoch", ylabel="loss: 1 - R2", ylim=(0, None))
+axes.legend()
+plt.show()
+history.tail(3).round(5)
+
+# %%
+# scikit-learn's callbacks
+# ------------------------
+# They are given to the outermost object and told of every epoch inside. A bar over a
+# search that knows of epochs (left out of the run here, as it redraws a terminal)::
+#
+#     search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X)
+#
+# ``ScoringMonitor`` writes down a score after every epoch.
+
+monitor = ScoringMonitor(scoring={"r2": reconstruction_r2})
+autoencoder = AutoencoderTransformer(8, max_iter=15, early_stopping=False, random_state=0)
+autoencoder.set_callbacks(monitor).fit(X)
+logs = monitor.get_logs().data_as_pandas
+curve = logs[logs["task_name"] == "epoch"]["r2"]
+
+figure, axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
+axes.plot(range(1, len(curve) + 1), curve, color=shared.BLUE, marker="o")
+axes.set(xlabel="epoch", ylabel="R2 on the training rows")
+plt.show()
+
+# %%
+# They reach an autoencoder within a Pipeline within a search.
+
+pipeline = Pipeline([("scale", StandardScaler()), ("ae", AutoencoderTransformer())])
+pipeline.set_params(ae__max_iter=2, ae__random_state=0)
+search = GridSearchCV(pipeline, {"ae__n_components": [2, 4]}, cv=2)
+search.set_callbacks(ProgressBar(max_propagation_depth=1)).fit(X[:300])
+print(search.best_params_)
+
+# %%
+# skorch's callbacks
+# ------------------
+# They go into ``callbacks=`` and are copied at ``fit``. A scheduler replaces the one that
+# is built in. A callback of yours is a class with some of ``on_epoch_end``,
+# ``on_train_end`` and so on; ``net`` is skorch's.
+
+
+class Report(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        epoch = net.history[-1]
+        if epoch["epoch"] % 4 == 0:
+            print(f"epoch {epoch['epoch']}: loss {epoch['train_loss']:.4f}")
+
+
+steps = LRScheduler(policy=StepLR, step_size=4, gamma=0.3)
+watched = AutoencoderTransformer(
+    8, max_iter=12, callbacks=[steps, Report()], early_stopping=False, random_state=0
+)
+watched.fit(X)
+watched.history_[["epoch", "train_loss", "learning_rate"]].iloc[::4].round(5)

@@ -1,0 +1,63 @@
+"""
+What photographs are made of
+============================
+
+A sparse autoencoder writes each row as a sum of few directions out of many. Of patches of
+a photograph the directions are edges, as Olshausen and Field found in 1996.
+"""
+
+import gallery_data as shared
+import numpy as np
+from matplotlib import pyplot as plt
+from sklearn.datasets import load_sample_image
+from sklearn.decomposition import PCA
+
+from skae import SparseAE
+from skae.metrics import reconstruction_r2
+
+image = load_sample_image("china.jpg").mean(axis=2) / 255
+windows = np.lib.stride_tricks.sliding_window_view(image, (8, 8))
+corners = np.random.RandomState(0).randint(windows.shape[:2], size=(12_000, 2))
+patches = windows[tuple(corners.T)].reshape(-1, 64)
+patches = patches - patches.mean(axis=1, keepdims=True)
+X_train, X_test = patches[:10_000], patches[10_000:]
+
+# %%
+# 128 directions for 64 pixels, five of them active on average.
+
+sparse = SparseAE(n_active=5, random_state=0).fit(X_train)
+codes = sparse.transform(X_test)
+pca = PCA(5).fit(X_train)
+print("active components in a row:", (codes > 0).sum(axis=1).mean().round(2))
+print("dead units:", sparse.dead_units_)
+print(f"R2, PCA(5)  : {reconstruction_r2(pca, X_test):.3f}")
+print(f"R2, SparseAE: {reconstruction_r2(sparse, X_test):.3f}")
+
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+panels[0].imshow(
+    shared.tile(sparse.components_, (8, 8), 16), cmap="RdBu_r", vmin=-0.4, vmax=0.4
+)
+panels[0].set_title("components_", fontsize="medium")
+panels[0].axis("off")
+counts = np.bincount((codes > 0).sum(axis=1))
+panels[1].bar(np.arange(len(counts)), counts, color=shared.BLUE)
+panels[1].axvline(5, color=shared.BLACK, linestyle="--", label="n_active=5")
+panels[1].set(xlabel="active components in a patch", ylabel="patches held out")
+panels[1].legend()
+plt.show()
+
+# %%
+# A patch is its directions times how active they are, plus a constant patch.
+
+busy = np.argsort((codes > 0).sum(axis=1))[-200]
+used = np.argsort(codes[busy])[::-1][:6]
+parts = codes[busy, used, None] * sparse.components_[used]
+shown = np.vstack([X_test[busy], sparse.reconstruct(X_test[[busy]])[0], *parts])
+titles = ["patch", "reconstruction", *[f"{codes[busy, j]:.2f} of {j}" for j in used]]
+figure, panels = plt.subplots(1, 8, figsize=(9, 1.6), layout="constrained")
+limit = np.abs(shown).max()
+for axes, values, title in zip(panels, shown, titles, strict=True):
+    axes.imshow(values.reshape(8, 8), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes.set_title(title, fontsize="small")
+    axes.axis("off")
+plt.show()
