@@ -40,20 +40,22 @@ def _path(file: str) -> Path | None:
     return path if path.exists() else None
 
 
-def tile(images: np.ndarray, shape: tuple[int, int], n_columns: int) -> np.ndarray:
-    """Lay flat images out in lines of so many, a gap between."""
+def tile(
+    images: np.ndarray, shape: tuple[int, int], n_columns: int, gap: float = 0.0
+) -> np.ndarray:
+    """Lay flat images out in lines of so many, with gaps of one value between."""
     height, width = shape
     images = images.reshape(-1, height, width)
-    framed = np.pad(
-        images, ((0, 0), (0, 1), (0, 1)), constant_values=float(np.min(images))
-    )
+    framed = np.pad(images, ((0, 0), (0, 1), (0, 1)), constant_values=gap)
     lines = framed.reshape(-1, n_columns, height + 1, width + 1).transpose(0, 2, 1, 3)
     return lines.reshape(-1, n_columns * (width + 1))
 
 
-def show(axes, images, shape, n_columns, title, cmap="gray_r") -> None:
-    """Draw flat images, without ticks."""
-    axes.imshow(tile(np.asarray(images), shape, n_columns), cmap=cmap)
+def show(axes, images, shape, n_columns, title, cmap="gray_r", limits=(0, 16)) -> None:
+    """Draw flat images, without ticks; the limits are those of scikit-learn's digits."""
+    low, high = limits
+    tiled = tile(np.asarray(images), shape, n_columns, gap=low)
+    axes.imshow(tiled, cmap=cmap, vmin=low, vmax=high)
     axes.set_title(title, fontsize="medium")
     axes.axis("off")
 
@@ -138,7 +140,7 @@ def faces() -> tuple[Table, tuple[int, int]]:
         X = X.reshape(len(X), -1) / 255.0
         return Table("Frey faces", X, np.arange(len(X))), shape
     shape, n_frames = (28, 20), 1_000
-    rows, columns = np.mgrid[-1 : 1 : 28j, -1 : 1 : 20j]
+    rows, columns = np.mgrid[-1:1:28j, -1:1:20j]
     time = np.arange(n_frames)[:, None, None]
     turn, smile = 0.25 * np.sin(time / 17), np.sin(time / 29)
     head = 1 / (1 + np.exp(12 * ((columns - turn / 2) ** 2 / 0.7 + rows**2 - 0.8)))

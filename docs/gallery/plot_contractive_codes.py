@@ -47,11 +47,9 @@ for (name, model), colour, marker in zip(models.items(), colours, "svoD", strict
         accuracy.append(classifier.score(noisy, y_test))
     panels[0].plot(levels, moved, color=colour, marker=marker, label=name)
     panels[1].plot(levels, accuracy, color=colour, marker=marker, label=name)
-panels[0].set(ylabel="root mean squared change of a code, deviations")
+panels[0].set(ylabel="root mean squared change,\ndeviations of the code")
 panels[1].set(ylabel="5-NN accuracy on codes")
 for axes in panels:
     axes.set_xlabel("noise, standard deviations of a pixel")
-figure.legend(
-    *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
-)
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()

@@ -53,7 +53,7 @@ mended = {
 figure, panels = plt.subplots(5, 1, figsize=(7, 5), layout="constrained")
 for axes, (name, images) in zip(panels, mended.items(), strict=True):
     title = name if name == "clean" else f"{name}: {psnr(images):.1f} dB"
-    shared.show(axes, images[:12].clip(0, 16), (8, 8), 12, title)
+    shared.show(axes, images[:12], (8, 8), 12, title)
 plt.show()
 
 # %%

@@ -41,7 +41,7 @@ drawn = {
     "the same, mixture prior": mixed.sample(64, random_state=0, noise=False),
 }
 for axes, (title, images) in zip(panels, drawn.items(), strict=True):
-    shared.show(axes, images.clip(0, 16), (8, 8), 8, title)
+    shared.show(axes, images, (8, 8), 8, title)
 plt.show()
 # The density of constant pixels is not defined: PCA gets the others.
 varies = X_train.std(axis=0) > 0
@@ -88,7 +88,7 @@ wanted = np.repeat(np.arange(10), 10)
 images = conditional.sample(100, y=wanted, random_state=0, noise=False)
 
 figure, axes = plt.subplots(figsize=(3.6, 3.9), layout="constrained")
-shared.show(axes, images.clip(0, 16), (8, 8), 10, "sample(100, y=0 ... 9)")
+shared.show(axes, images, (8, 8), 10, "sample(100, y=0 ... 9)")
 plt.show()
 
 judge = KNeighborsClassifier(3).fit(X_train, y_train)

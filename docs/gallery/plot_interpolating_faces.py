@@ -31,10 +31,11 @@ paths = vae.interpolate(starts, ends, 9)
 share = np.linspace(0, 1, 9)[:, None]
 blends = starts[:, None] * (1 - share) + ends[:, None] * share
 
-figure, panels = plt.subplots(1, 2, figsize=(9, 5.4), layout="constrained")
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 flat = (-1, table.X.shape[1])
-shared.show(panels[0], blends.reshape(flat), shape, 9, "blends of pixels", "gray")
-shared.show(panels[1], paths.reshape(flat), shape, 9, "interpolate(X_from, X_to)", "gray")
+grey = "gray", (0, 1)
+shared.show(panels[0], blends.reshape(flat), shape, 9, "blends of pixels", *grey)
+shared.show(panels[1], paths.reshape(flat), shape, 9, "interpolate(X_from, X_to)", *grey)
 figure.suptitle(table.name)
 plt.show()
 

@@ -52,10 +52,11 @@ print("direction:", direction.round(2))
 # %%
 # ``direction(X_from, X_to)`` does that where labels may be inferred, or are one for all.
 
-of_one = (y_train == 7) & (lean < np.median(lean)), (y_train == 7) & (lean > 0.3)
-print(
-    "of sevens:", model.direction(X_train[of_one[0]], X_train[of_one[1]], y=7).round(2)
-)
+sevens = np.flatnonzero(y_train == 7)
+sevens = sevens[np.argsort(lean[sevens])]
+third = len(sevens) // 3
+left, right = X_train[sevens[:third]], X_train[sevens[-third:]]
+print("of sevens:", model.direction(left, right, y=7).round(2))
 
 # %%
 # Adding it
@@ -65,12 +66,12 @@ steps = np.linspace(-1.5, 1.5, 9)
 some = np.array([np.flatnonzero(y_test == digit)[2] for digit in range(10)])
 start = model.transform(X_test[some], y_test[some])
 moved = start[:, None] + steps[:, None] * direction
-images = model.inverse_transform(moved.reshape(-1, 6), np.repeat(y_test[some], len(steps)))
+images = model.inverse_transform(
+    moved.reshape(-1, 6), np.repeat(y_test[some], len(steps))
+)
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
-shared.show(
-    panels[0], images.clip(0, 16), (8, 8), len(steps), "code + step * direction"
-)
+shared.show(panels[0], images, (8, 8), len(steps), "code + step * direction")
 all_codes = model.transform(X_test, y_test)
 means = []
 for step in steps:
@@ -97,5 +98,5 @@ plt.show()
 values = np.linspace(-2.5, 2.5, 9)
 figure, axes = plt.subplots(figsize=(4.4, 3.2), layout="constrained")
 swept = np.vstack([model.traverse(j, values, y=4) for j in range(6)])
-shared.show(axes, swept.clip(0, 16), (8, 8), 9, "traverse(j, values, y=4)")
+shared.show(axes, swept, (8, 8), 9, "traverse(j, values, y=4)")
 plt.show()

@@ -51,11 +51,7 @@ history.tail(3).round(5)
 # %%
 # scikit-learn's callbacks
 # ------------------------
-# They are given to the outermost object and told of every epoch inside. A bar over a
-# search that knows of epochs (left out of the run here, as it redraws a terminal)::
-#
-#     search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X)
-#
+# They are given to the outermost object and told of every epoch inside.
 # ``ScoringMonitor`` writes down a score after every epoch.
 
 monitor = ScoringMonitor(scoring={"r2": reconstruction_r2})
@@ -70,7 +66,8 @@ axes.set(xlabel="epoch", ylabel="R2 on the training rows")
 plt.show()
 
 # %%
-# They reach an autoencoder within a Pipeline within a search.
+# They reach an autoencoder within a Pipeline within a search. With
+# ``ProgressBar(max_propagation_depth=None)`` each fit shows its epochs, too.
 
 pipeline = Pipeline([("scale", StandardScaler()), ("ae", AutoencoderTransformer())])
 pipeline.set_params(ae__max_iter=2, ae__random_state=0)

@@ -35,7 +35,7 @@ columns += [model.translate(X_test[some], y_test[some], digit) for digit in rang
 images = np.stack(columns, axis=1).reshape(-1, 64)
 
 figure, axes = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
-shared.show(axes, images.clip(0, 16), (8, 8), 11, "original | translated to 0 ... 9")
+shared.show(axes, images, (8, 8), 11, "original | translated to 0 ... 9")
 plt.show()
 
 # %%
@@ -46,7 +46,9 @@ plt.show()
 judge = KNeighborsClassifier(3).fit(X_train, y_train)
 targets = (y_test + 1 + np.random.RandomState(0).randint(9, size=len(y_test))) % 10
 turned = model.translate(X_test, y_test, targets)
-print(f"recognised as what was asked for: {(judge.predict(turned) == targets).mean():.3f}")
+print(
+    f"recognised as what was asked for: {(judge.predict(turned) == targets).mean():.3f}"
+)
 
 
 def ink(X: np.ndarray, digits: np.ndarray) -> np.ndarray:
