@@ -119,12 +119,12 @@ def sensors(run: str = "valve1/13") -> Table:
         {
             "Current": 2 + 0.3 * load,
             "Pressure": 1 + 0.2 * load,
-            "Temperature": 70 + seconds / 400,
+            "Temperature": 70 + 0.1 * rng.normal(size=len(seconds)),
             "Voltage": 230 - 2 * load,
             "Volume Flow": 32 + 1.5 * load,
         }
     )
-    X += 0.05 * X.std() * rng.normal(size=X.shape)
+    X += 0.05 * X.std().to_numpy() * rng.normal(size=X.shape)
     y = ((seconds >= 600) & (seconds < 900)).astype(int)
     X.loc[y == 1, "Volume Flow"] -= 2.0
     X.loc[y == 1, "Current"] += 0.3

@@ -30,7 +30,7 @@ spoilt = X_test + 0.7 * deviation * np.random.RandomState(1).normal(size=X_test.
 
 
 def psnr(X_mended: np.ndarray) -> float:
-    """Decibels of the range 0 to 16 over the error; three more halve the squared error."""
+    """Decibels of the range 0 to 16 over the error; 3 more halve its square."""
     return float(10 * np.log10(16**2 / np.square(X_mended - X_test).mean()))
 
 

@@ -22,7 +22,7 @@ from skae.networks import mlp
 
 X = load_digits().data
 X = X[np.random.RandomState(0).permutation(len(X))]
-X_train, X_test = X[:1400], X[1400:]
+X_train, X_test = X[:1000], X[1000:]
 
 # %%
 # A healthy fit, and two that collapse
@@ -31,7 +31,8 @@ X_train, X_test = X[:1400], X[1400:]
 # noise that is fixed at a large value, here sixteen grey levels, more than digits vary in
 # any direction. Whoever minimises "mean squared error plus divergence" has fixed such a
 # noise without saying so: a mean over 64 pixels in the place of half the sum is a
-# deviation of the square root of 32, in whatever units the pixels happen to be. Both warn.
+# deviation of the square root of 32, in whatever units the pixels happen to be. Both
+# warn.
 
 settings = {
     "defaults": {},

@@ -88,8 +88,8 @@ plt.show()
 # %%
 # A caution
 # ---------
-# One recording is an illustration, not a benchmark: it was chosen because its fault shows;
-# not all do. Sensors that drift, such as a
-# temperature, leave what the first minutes showed without a fault, and a detector of
-# single rows cannot know that. Over all later recordings of SKAB, learned from another
-# day, the benchmark's AUROC is near one half (:doc:`/outliers`).
+# One recording is an illustration, not a benchmark: it was chosen because its fault
+# shows; not all do. Sensors that drift, such as a temperature, leave what the first
+# minutes showed without a fault, and a detector of single rows cannot know that. Over all
+# recordings, learned from the one without faults, the benchmark's AUROC is near one half
+# (:doc:`/outliers`).
