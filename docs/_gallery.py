@@ -3,6 +3,7 @@
 FIRST_TO_LAST = (
     "pca_and_autoencoder",
     "grid_search",
+    "displays",
     "own_encoder",
     "progress_and_callbacks",
     "denoising",

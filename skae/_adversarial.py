@@ -72,7 +72,7 @@ class AdversarialAE(BaseAutoencoder):
         ``fit(X, y)`` needs labels then; y is ignored otherwise. The encoder is not told
         the class: ``transform(X)`` finds the place by X alone.
 
-    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \\
+    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
         What training minimises besides, as in :class:`AutoencoderTransformer`.
 

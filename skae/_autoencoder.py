@@ -34,7 +34,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Number of components of a code. With as many as there are features or more, an
         autoencoder may copy its input, and ``fit`` warns.
 
-    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \\
+    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
         What training minimises, per row, in the units of X. "huber" is linear beyond one
         standard deviation of a feature; "bernoulli" is the negative log-likelihood of X

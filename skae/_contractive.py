@@ -52,7 +52,7 @@ class ContractiveAE(BaseAutoencoder):
         deviations, by which a code moves if every feature is moved by normal noise of
         ``penalty ** 0.5`` standard deviations.
 
-    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \\
+    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
         What training minimises besides, as in :class:`AutoencoderTransformer`.
 

@@ -72,7 +72,7 @@ class DenoisingAE(BaseAutoencoder):
     n_components : int, default=2
         Number of components of a code. It may exceed the number of features.
 
-    corruption : {"gaussian", "masking", "salt_pepper", "swap", "paired"} or callable, \\
+    corruption : {"gaussian", "masking", "salt_pepper", "swap", "paired"} or callable, \
             default="gaussian"
         What is done to rows while training. "gaussian" adds noise of ``noise_level``
         standard deviations of the feature. The others replace the share ``noise_level``
@@ -86,7 +86,7 @@ class DenoisingAE(BaseAutoencoder):
         How much, or the least and the most, between which a level is drawn for each row.
         Ignored with a callable and with "paired".
 
-    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \\
+    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
         What training minimises, as in :class:`AutoencoderTransformer`.
 

@@ -56,7 +56,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         rows (or one n-th, with n members, if there are more than four), by which
         :meth:`p_values` are calibrated. The default networks are trained side by side.
 
-    scoring : {"auto", "reconstruction", "mahalanobis", "joint", "robust_joint", "knn", \\
+    scoring : {"auto", "reconstruction", "mahalanobis", "joint", "robust_joint", "knn", \
             "likelihood"}, default="auto"
         What makes a row odd. "reconstruction" is the length of the residual;
         "mahalanobis" its length by its own covariance; "joint" the same of residual and

@@ -74,7 +74,7 @@ class SparseAE(BaseAutoencoder):
     n_active_ : int
         Number of active components that was asked for.
 
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (`n_components_`, n_features)
         The directions, of length 1, in the units of X.
 
     active_fraction_ : float

@@ -82,7 +82,7 @@ class VQVAE(BaseAutoencoder):
     conditional : bool, default=False
         Let that density depend on labels, ``fit(X, y)``. Codes do not depend on them.
 
-    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \\
+    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
         What training minimises besides, as in :class:`AutoencoderTransformer`.
 
@@ -90,20 +90,23 @@ class VQVAE(BaseAutoencoder):
 
     Attributes
     ----------
-    codebook_ : ndarray of shape (n_components, n_codes_, code_dim_)
-        The words, in the units of X; (n_codes_, code_dim_) with a shared code book.
+    codebook_ : ndarray of shape (n_components, `n_codes_`, `code_dim_`)
+        The words, in the units of X; (`n_codes_`, `code_dim_`) with a shared book.
 
-    usage_ : ndarray of shape (n_components, n_codes_)
-        Share of the training rows that each word stands for; (n_codes_,) with a shared
-        code book.
+    usage_ : ndarray of shape (n_components, `n_codes_`)
+        Share of the training rows that each word stands for; (`n_codes_`,) with a
+        shared code book.
 
     perplexity_ : float
         How many words of a book are in use, were all used alike: the exponential of the
         entropy of ``usage_``, averaged over positions. Far below ``n_codes_``, the book
         is larger than the data call for.
 
-    n_codes_, code_dim_ : int
-        Number of words in a book, and their length.
+    n_codes_ : int
+        Number of words in a book.
+
+    code_dim_ : int
+        Length of a word.
 
     classes_ : ndarray of shape (n_classes,)
         The labels. Only with ``conditional=True``.
@@ -338,9 +341,9 @@ class VQVAE(BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components * code_dim_) or \\
-                (n_samples, n_components)
-            Codes, as :meth:`transform` or as :meth:`codes` gives them.
+        X : array-like of shape (n_samples, n_components * `code_dim_`)
+            Codes, as :meth:`transform` gives them, or numbers of words of shape
+            (n_samples, n_components), as :meth:`codes` does.
 
         Returns
         -------

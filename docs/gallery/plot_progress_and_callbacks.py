@@ -23,8 +23,8 @@ from skae.metrics import reconstruction_r2
 X, _ = load_digits(return_X_y=True)
 
 # %%
-# After the fact: history_
-# ------------------------
+# After the fact: the history
+# ---------------------------
 # One row an epoch. "validate" is the run that rows were held out from, "refit" the one on
 # all rows that follows on small data, for the share of the steps that did best.
 
