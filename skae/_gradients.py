@@ -181,7 +181,7 @@ class Path:
 
     def forward(self, x: Tensor) -> Tensor:
         self.x = x
-        self.total = self.weight + self.change
+        self.total = torch.add(self.weight, self.change, alpha=self.path.pace)
         if self.box is not None:  # as path.cover does, at half its cost
             low, high = x.aminmax(dim=-2)
             torch.minimum(self.box[0], low, out=self.box[0])
@@ -195,6 +195,8 @@ class Path:
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         self.product(self.x.mT, gradient, out=self.gradient)
+        if self.path.pace != 1.0:
+            self.gradient *= self.path.pace
         straight = gradient
         if self.gain is not None:
             torch.sum(gradient * self.curved, -2, out=self.path.gain.grad)

@@ -108,6 +108,9 @@ class LinearPath(nn.Module):
     # How much wider than the box of training inputs, and how fast the fading.
     margin = 1.25
     fading = 1.0
+    # An optimiser moves all weights of a row alike, so that the steps of many add up.
+    # Beyond this many inputs a change of the map is slowed down in proportion.
+    full_pace = 64
 
     def __init__(
         self,
@@ -126,6 +129,8 @@ class LinearPath(nn.Module):
         zeros = partial(torch.zeros, dtype=torch.float32)
         self.gain = nn.Parameter(zeros(n_out)) if gain else None
         self.change = nn.Parameter(zeros(n_in, n_out))
+        # For skae's own networks it makes no difference: their first layer is as fast.
+        self.pace = min(1.0, self.full_pace / max(n_in, 1)) if gain else 1.0
         # Not a parameter: no callback that thaws layers may set it in motion.
         self.register_buffer("weight", weight.float().contiguous())
         # What float32 cannot hold of the weight; float64 inference adds it back.
@@ -164,7 +169,7 @@ class LinearPath(nn.Module):
         if x.dtype == torch.float64:
             weight = weight + self.remainder
         if self.keeps_change:
-            weight = weight + self.change
+            weight = weight + self.pace * self.change
         linear = x @ weight if self.bias is None else torch.addmm(self.bias, x, weight)
         if self.training:  # what is trained on makes the box
             if self.finds_box:
@@ -177,7 +182,9 @@ class LinearPath(nn.Module):
         curved = self.network(x)
         if self.gain is not None:
             curved = curved * self.gain
-        return curved if self.keeps_change else torch.addmm(curved, x, self.change)
+        if self.keeps_change:
+            return curved
+        return torch.addmm(curved, x, self.change, alpha=self.pace)
 
     def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2

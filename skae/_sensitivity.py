@@ -198,7 +198,7 @@ class BentPath(Path):
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         into = super().backward(gradient, wanted)
-        self.gradient += self.by_change
+        self.gradient.add_(self.by_change, alpha=self.path.pace)
         if self.gain is not None:
             self.path.gain.grad += self.by_gain
         return into

@@ -7,7 +7,7 @@ and come out flat, so images are rows of ``channels * height * width`` values.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import prod
+from math import ceil, log2, prod
 
 from torch import Tensor, nn
 
@@ -145,6 +145,26 @@ def _check_image(n_flat: int, image_shape: Sequence[int], side: str) -> tuple[in
     return tuple(image_shape)
 
 
+# Convolutions halve an image until its shorter side is at most this.
+SMALL = 4
+FIRST_CHANNELS, MOST_CHANNELS = 32, 128
+
+
+def _resolve_channels(
+    image_shape: Sequence[int], channels: str | Sequence[int]
+) -> tuple[int, ...]:
+    """Channels after each convolution, from the image inwards."""
+    if not isinstance(channels, str):
+        return tuple(channels)
+    if channels != "auto":
+        raise ValueError(
+            f"channels={channels!r} must be 'auto' or a sequence of integers, one for "
+            "each convolution."
+        )
+    n_layers = max(2, ceil(log2(min(image_shape[1:]) / SMALL)))
+    return tuple(min(FIRST_CHANNELS * 2**n, MOST_CHANNELS) for n in range(n_layers))
+
+
 def _sizes(height: int, width: int, n_layers: int) -> list[tuple[int, int]]:
     """Image sizes from the full one down; each layer halves them, rounding up."""
     sizes = [(height, width)]
@@ -158,10 +178,14 @@ def conv_encoder(
     n_out: int,
     *,
     image_shape: Sequence[int],
-    channels: Sequence[int] = (16, 32),
+    channels: str | Sequence[int] = "auto",
     activation: str = "silu",
 ) -> nn.Sequential:
     """Convolutions that halve an image at each layer, then one linear layer.
+
+    Where neighbouring pixels go together, they find more than :func:`mlp` does in as many
+    weights, and take longer (``docs/images.md`` has the figures). There is no
+    normalisation over the batch.
 
     Parameters
     ----------
@@ -174,8 +198,10 @@ def conv_encoder(
     image_shape : (channels, height, width)
         Shape of one image. Any size works, odd ones too.
 
-    channels : sequence of int, default=(16, 32)
+    channels : "auto" or sequence of int, default="auto"
         Channels after each convolution; each halves height and width, rounding up.
+        "auto" is as many as leave a shorter side of at most 4, and at least two: 32, 64,
+        and 128 from there on. Half of each costs about half the time.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
         What follows each convolution.
@@ -188,7 +214,12 @@ def conv_encoder(
     Raises
     ------
     ValueError
-        If ``image_shape`` does not have ``n_in`` values.
+        If ``image_shape`` does not have ``n_in`` values, or ``channels`` is another word.
+
+    References
+    ----------
+    Masci et al., "Stacked convolutional auto-encoders for hierarchical feature
+    extraction", ICANN 2011, https://doi.org/10.1007/978-3-642-21735-7_7
 
     Examples
     --------
@@ -200,6 +231,7 @@ def conv_encoder(
     torch.Size([2, 3])
     """
     shape = _check_image(n_in, image_shape, "input")
+    channels = _resolve_channels(shape, channels)
     layers = _shrinking(shape, channels, activation)
     last = prod(_sizes(*shape[1:], len(channels))[-1]) * [shape[0], *channels][-1]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(last, n_out))
@@ -223,7 +255,7 @@ def conv_decoder(
     n_out: int,
     *,
     image_shape: Sequence[int],
-    channels: Sequence[int] = (32, 16),
+    channels: str | Sequence[int] = "auto",
     activation: str = "silu",
 ) -> nn.Sequential:
     """One linear layer, then transposed convolutions that double the image: the mirror
@@ -240,8 +272,9 @@ def conv_decoder(
     image_shape : (channels, height, width)
         Shape of one image. Any size works, odd ones too.
 
-    channels : sequence of int, default=(32, 16)
-        Channels before each transposed convolution.
+    channels : "auto" or sequence of int, default="auto"
+        Channels before each transposed convolution, from the code outwards. "auto" is
+        the reverse of the encoder's.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
         What precedes each transposed convolution.
@@ -254,7 +287,8 @@ def conv_decoder(
     Raises
     ------
     ValueError
-        If ``image_shape`` does not have ``n_out`` values.
+        If ``image_shape`` does not have ``n_out`` values, or ``channels`` is another
+        word.
 
     Examples
     --------
@@ -266,6 +300,8 @@ def conv_decoder(
     torch.Size([2, 35])
     """
     shape = _check_image(n_out, image_shape, "output")
+    if isinstance(channels, str):
+        channels = _resolve_channels(shape, channels)[::-1]
     small = _sizes(*shape[1:], len(channels))[-1]
     first = ([*channels, shape[0]][0], *small)
     layers = [nn.Linear(n_in, prod(first)), nn.Unflatten(1, first)]

@@ -28,6 +28,7 @@ def side(n_in, n_out, activation, kind):
     weight = torch.randn(n_in, n_out).double()
     bias = torch.randn(n_out) if kind == "gain" else None
     path = LinearPath(silence(network), weight, bias, gain=kind == "gain")
+    path.pace = 0.3 if kind == "gain" else 1.0
     for parameter in path.parameters():
         nn.init.normal_(parameter)
     path.weight.requires_grad_(False)

@@ -39,6 +39,19 @@ def test_gain_silences_any_network_yet_lets_it_learn():
     assert start.change.grad.abs().min() > 0
 
 
+def test_beside_a_users_network_the_map_moves_no_faster_for_more_inputs():
+    """A step of Adam is as large for each weight, so that the steps of many add up."""
+    moved = []
+    for n_in in (64, 1024):
+        weight = torch.zeros(n_in, 2, dtype=torch.float64)
+        start = LinearPath(mlp(n_in, 2), weight, gain=True)
+        nn.init.constant_(start.change, 0.01)
+        moved.append(start(torch.ones(1, n_in)))
+
+    torch.testing.assert_close(moved[0], moved[1])
+    torch.testing.assert_close(moved[0], torch.full((1, 2), 0.64))
+
+
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.floats(1e2, 1e6))
 def test_far_from_training_inputs_only_the_linear_map_is_left(seed, distance):

@@ -36,6 +36,24 @@ def test_convolutions_take_images_of_any_size(channels, height, width, hidden):
 
 
 @settings(max_examples=30, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 70), st.integers(1, 70))
+def test_auto_convolutions_leave_a_small_image_that_the_decoder_mirrors(
+    channels, height, width
+):
+    shape, n_flat = (channels, height, width), channels * height * width
+    encoder = conv_encoder(n_flat, 2, image_shape=shape)
+    decoder = conv_decoder(2, n_flat, image_shape=shape)
+
+    inwards = [m.out_channels for m in encoder if isinstance(m, nn.Conv2d)]
+    outwards = [m.in_channels for m in decoder if isinstance(m, nn.ConvTranspose2d)]
+    assert inwards == outwards[::-1] == [32, 64, 128, 128, 128][: len(inwards)]
+    assert len(inwards) >= 2
+    small = encoder[:-2](torch.zeros(1, n_flat)).shape[2:]
+    assert min(small) <= 4
+    assert len(inwards) == 2 or min(small) > 2  # no layer more than that takes
+
+
+@settings(max_examples=30, deadline=None)
 @given(sizes, sizes, sizes, channel_lists, st.integers(1, 4))
 def test_grids_take_images_of_any_size(channels, height, width, hidden, n_values):
     shape, n_flat = (channels, height, width), channels * height * width
@@ -100,6 +118,12 @@ def test_wrong_image_shapes_are_named(build):
         build(10, 10, image_shape=(1, 3, 4))
     with pytest.raises(ValueError, match=r"must be \(channels, height, width\)"):
         build(12, 12, image_shape=(3, 4))
+
+
+@pytest.mark.parametrize("build", [conv_encoder, conv_decoder])
+def test_channels_that_are_no_numbers_are_named(build):
+    with pytest.raises(ValueError, match="channels='wide' must be 'auto' or a sequence"):
+        build(12, 12, image_shape=(1, 3, 4), channels="wide")
 
 
 def test_unknown_activation_is_named():
