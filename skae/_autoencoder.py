@@ -12,7 +12,8 @@ from skae._base import AT_LEAST_ONE, BaseAutoencoder
 from skae._docs import documented
 from skae._sklearn import StrOptions
 from skae._statistics import Statistics
-from skae.exceptions import OvercompleteWarning, warn_caller
+from skae._warn import warn_caller
+from skae.exceptions import OvercompleteWarning
 from skae.losses import LOSSES, ReconstructionLoss
 
 

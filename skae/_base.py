@@ -28,7 +28,7 @@ from skae._rows import Rows
 from skae._runtime import resolve_device, suitable_threads
 from skae._sklearn import Interval, StrOptions, fit_context
 from skae._statistics import Statistics, describe
-from skae.exceptions import warn_caller
+from skae._warn import warn_caller
 from skae.networks import ACTIVATIONS
 
 AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")

@@ -16,7 +16,8 @@ from skae._diagnosis import (
 from skae._net import AutoencoderNet
 from skae._rows import Batch, Rows
 from skae._variational import VariationalModule, kl_from_standard_normal
-from skae.exceptions import CollapseWarning, warn_caller
+from skae._warn import warn_caller
+from skae.exceptions import CollapseWarning
 
 # A component is in use where the posterior's mean varies by more than this (Burda et
 # al.); the prior's variance is 1.

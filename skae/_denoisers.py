@@ -22,7 +22,7 @@ from skae._net import AutoencoderNet
 from skae._optimizer import FlatAdamW
 from skae._rows import Batch, MemberBatches, Rows
 from skae._runtime import borrowed_generator, count_weights, suitable_threads
-from skae.exceptions import warn_caller
+from skae._warn import warn_caller
 
 silu_backward = torch.ops.aten.silu_backward
 

@@ -13,7 +13,7 @@ PACKAGE = Path(skae.__file__).parent
 LAYERS = [
     {"losses", "networks", "_rows", "_runtime", "_optimizer", "_watch"}
     | {"_priors", "_sampling"}
-    | {"_conditions", "_diagnosis", "_eigen", "exceptions"}
+    | {"_conditions", "_diagnosis", "_eigen", "exceptions", "_warn"}
     | {"_conformal", "_contributions", "_distances", "_quantiser"},
     {"_regression", "_divergence"},
     {"_docs", "_progress", "_sklearn", "_modules", "_statistics"},
