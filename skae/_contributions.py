@@ -15,6 +15,20 @@ N_PAIRS = 4  # orders, each with its reverse
 N_AT_ONCE = 8192  # rows to score
 
 
+def typical_row(X: np.ndarray) -> np.ndarray:
+    """Medians, but the commonest combination of the values of two-valued features.
+
+    Of three dummy variables for three countries the medians may all be 0, a row that
+    nothing is like.
+    """
+    typical = np.median(X, axis=0)
+    low, high = X.min(axis=0), X.max(axis=0)
+    is_binary = ((X == low) | (X == high)).all(axis=0)
+    combinations, counts = np.unique(X[:, is_binary], axis=0, return_counts=True)
+    typical[is_binary] = combinations[counts.argmax()]
+    return typical
+
+
 def contributions(
     score: Callable[[np.ndarray], np.ndarray], X: np.ndarray, reference: np.ndarray
 ) -> np.ndarray:

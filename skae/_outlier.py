@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._base import AT_LEAST_ONE, all_or_nothing
 from skae._conformal import discoveries, p_values
-from skae._contributions import contributions
+from skae._contributions import contributions, typical_row
 from skae._denoisers import train_denoisers
 from skae._detector_units import fit_units
 from skae._distances import crowding
@@ -90,8 +90,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         Rows that score below it are outliers.
 
     base_score_ : float
-        Score of the reference row, that of the training medians, from which
-        :meth:`explain` departs.
+        Score of the reference row from which :meth:`explain` departs.
 
     caution_ : float
         Weight in [0, 1] that the distance to other rows has with ``scoring="auto"``:
@@ -239,7 +238,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         trained = [len(net.history)] if net else [e.n_iter_ for e in estimators]
         self.n_iter_ = max(trained)
         self._units, self._scores, self._known = units, scores, known
-        self._reference = np.median(X[np.sort(order[:MAX_DESCRIBED])], axis=0)
+        self._reference = typical_row(X[np.sort(order[:MAX_DESCRIBED])])
 
     def _check_parameters(self) -> None:
         estimator = self.autoencoder
@@ -401,7 +400,8 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         """Say which features make rows odd.
 
         Shapley values of the score against one reference row, the medians of the
-        training data: what the score changes when a feature moves from there to its
+        training data (of two-valued features, dummy variables say, the commonest
+        combination): what the score changes when a feature moves from there to its
         value, on average over eight orders of the features. Rows are scored
         8 (n_features + 1) times, so pass those of interest.
 

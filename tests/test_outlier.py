@@ -23,7 +23,7 @@ from skae import (
     VAETransformer,
 )
 from skae._conformal import discoveries, p_values
-from skae._contributions import contributions
+from skae._contributions import contributions, typical_row
 from skae._denoisers import Denoisers, DenoisingError
 from skae._detector_units import fit_units
 from skae._distances import Mahalanobis, Neighbours, crowding
@@ -321,6 +321,17 @@ def test_discoveries_are_those_of_benjamini_and_hochberg(p, alpha):
 
 
 # Why: contributions.
+
+
+def test_rows_are_explained_against_one_that_dummy_variables_can_be():
+    rng = np.random.default_rng(0)
+    country = rng.permutation(np.repeat(np.arange(3), [35, 33, 32]))
+    X = np.column_stack([np.eye(3)[country], rng.normal(size=(100, 2))])
+
+    typical = typical_row(X)
+
+    np.testing.assert_array_equal(typical[:3], [1, 0, 0])
+    np.testing.assert_array_equal(typical[3:], np.median(X[:, 3:], axis=0))
 
 
 def test_contributions_sum_to_the_score(detector):
