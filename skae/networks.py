@@ -183,9 +183,9 @@ def conv_encoder(
 ) -> nn.Sequential:
     """Convolutions that halve an image at each layer, then one linear layer.
 
-    Where neighbouring pixels go together, they find more than :func:`mlp` does in as many
-    weights, and take longer (``docs/images.md`` has the figures). There is no
-    normalisation over the batch.
+    On images of things that stand in different places they find more than :func:`mlp`
+    does with as many weights, and take ten times as long or more; the guide's page on
+    images has the figures. Nothing is normalised over the batch.
 
     Parameters
     ----------
