@@ -60,6 +60,7 @@ SHAPES = {
     "digits": (1, 8, 8),
 }
 SETS = tuple(SHAPES)[:4]
+PHOTOGRAPHS = ("coil20", "olivetti_faces")
 N_COMPONENTS = 16
 NARROW = (16, 32)
 NETWORKS = ("mlp", "conv", "conv, mlp's time")
@@ -161,8 +162,8 @@ def judge_samples(name: str, max_iter) -> tuple[list[dict], dict]:
 
 
 def draw(frame: pd.DataFrame, drawn: dict[str, dict], path: Path) -> None:
-    figure = plt.figure(figsize=(12, 8), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+    figure = plt.figure(figsize=(12, 7), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.4, 1))
     panels = top.subplots(1, 2)
     names = list(dict.fromkeys(frame["set"]))
     for panel, column in zip(panels, ("error", "knn"), strict=True):
@@ -202,7 +203,8 @@ def draw_samples(figure, drawn: dict[str, dict]) -> None:
         for panel, (name, images) in zip(row, drawn.items(), strict=True):
             height, width = SHAPES[name][1:]
             strip = images[kind].reshape(-1, height, width).transpose(1, 0, 2)
-            panel.imshow(strip.reshape(height, -1), cmap="gray_r", vmin=0, vmax=1)
+            cmap = "gray" if name in PHOTOGRAPHS else "gray_r"
+            panel.imshow(strip.reshape(height, -1), cmap=cmap, vmin=0, vmax=1)
             panel.set(xticks=[], yticks=[])
             panel.set_title(f"{name}: {title}", fontsize=9)
 
