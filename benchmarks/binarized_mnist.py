@@ -33,14 +33,14 @@ from pathlib import Path
 
 os.environ["TQDM_DISABLE"] = "1"  # pythae has no switch for its progress bar
 
-import datasets
 import numpy as np
 import pandas as pd
 import torch
-from pca_vs_ae_report import console, make_table
+from _pca_vs_ae.report import console, make_table
+from _shared import datasets
+from _speed.peers import run_pythae
 from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture
-from speed_peers import run_pythae
 from torch import nn
 
 from skae import VAETransformer

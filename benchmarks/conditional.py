@@ -28,12 +28,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pandas as pd
 import torch
+from _pca_vs_ae.report import console, make_table
+from _shared import datasets
 from matplotlib import pyplot as plt
-from pca_vs_ae_report import console, make_table
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split

@@ -25,12 +25,12 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pandas as pd
 import torch
+from _pca_vs_ae.report import console, make_table
+from _shared import datasets
 from matplotlib import pyplot as plt
-from pca_vs_ae_report import console, make_table
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture

@@ -43,19 +43,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import datasets
 import numpy as np
 import pandas as pd
 import torch
-from discrete_figure import draw
-from discrete_peers import ProductQuantiser, bigram, unigram
-from pca_vs_ae_report import console, make_table
+from _discrete.figure import draw
+from _discrete.peers import ProductQuantiser, bigram, unigram
+from _pca_vs_ae.report import console, make_table
+from _shared import datasets
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from skae import VQVAE
-from skae._rows import Rows
+from skae._data.dataset import Rows
 
 RESULTS = Path(__file__).with_name("results")
 IMAGES = ("mnist", "fashion_mnist", "usps", "digits")

@@ -35,19 +35,19 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pandas as pd
 import torch
+from _pca_vs_ae.report import console, make_table
+from _shared import datasets
 from matplotlib import pyplot as plt
-from pca_vs_ae_report import console, make_table
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.metrics import euclidean_distances
 from sklearn.mixture import GaussianMixture
 
 from skae import AdversarialAE, AutoencoderTransformer, VAETransformer
-from skae._priors import Mixture, Normal, SwissRoll
+from skae._adversarial.priors import Mixture, Normal, SwissRoll
 
 RESULTS = Path(__file__).with_name("results")
 SETS = ("digits", "mnist", "letter", "dry_bean", "usps")

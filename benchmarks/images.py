@@ -35,13 +35,13 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import datasets
 import matplotlib
 import numpy as np
 import pandas as pd
+from _pca_vs_ae.report import console, make_table
+from _shared import datasets
 from generation import compare
 from joblib import Parallel, delayed
-from pca_vs_ae_report import console, make_table
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 

@@ -37,15 +37,10 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import outliers_adbench as adbench
-import outliers_cases as cases
-import outliers_claims as claims
-import outliers_data as data
-import outliers_detectors as detectors
-import outliers_report as report
 import pandas as pd
 import torch
-from pca_vs_ae_report import console
+from _outliers import adbench, cases, claims, data, detectors, report
+from _pca_vs_ae.report import console
 
 RESULTS = Path(__file__).with_name("results")
 PARTS = (

@@ -53,13 +53,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import datasets
 import joblib
 import numpy as np
 import pandas as pd
-import pca_vs_ae_report as report
 import sklearn
 import torch
+from _pca_vs_ae import report
+from _shared import datasets
 from rich.progress import track
 from sklearn.decomposition import PCA, KernelPCA
 from sklearn.exceptions import ConvergenceWarning

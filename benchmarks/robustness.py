@@ -40,19 +40,14 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import datasets
 import pandas as pd
-import robustness_contractive as contractive
-import robustness_denoising as denoising
-import robustness_features as features
-import robustness_paired as paired
-import robustness_report as report
-import robustness_sparse as sparse
 import torch
-from robustness_data import FULL, QUICK, SHIPPED, Plan
-from robustness_denoisers import missing
-from robustness_figure import draw
-from robustness_report import console
+from _robustness import contractive, denoising, features, paired, report, sparse
+from _robustness.data import FULL, QUICK, SHIPPED, Plan
+from _robustness.denoisers import missing
+from _robustness.figure import draw
+from _robustness.report import console
+from _shared import datasets
 
 RESULTS = Path(__file__).with_name("results")
 PARTS = {

@@ -64,16 +64,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import datasets
 import joblib
 import numpy as np
 import pandas as pd
-import speed_peers as peers
-import speed_processes as processes
 import torch
+from _shared import datasets
+from _speed import peers, processes
+from _speed.peers import K, make_rows, take_turns
+from _speed.report import COLUMNS, console, draw, make_row, print_part
 from sklearn.decomposition import PCA
-from speed_peers import K, make_rows, take_turns
-from speed_report import COLUMNS, console, draw, make_row, print_part
 
 import skae
 from skae import AutoencoderTransformer

@@ -1,14 +1,14 @@
 """Autoencoders as scikit-learn estimators."""
 
-from skae._adversarial import AdversarialAE
-from skae._autoencoder import AutoencoderTransformer
-from skae._conditional import ConditionalVAE
-from skae._contractive import ContractiveAE
-from skae._denoising import DenoisingAE
-from skae._outlier import AEOutlierDetector
-from skae._sparse import SparseAE
-from skae._vae import VAETransformer
-from skae._vq import VQVAE
+from skae._adversarial.adversarial import AdversarialAE
+from skae._deterministic.autoencoder import AutoencoderTransformer
+from skae._deterministic.contractive import ContractiveAE
+from skae._deterministic.denoising import DenoisingAE
+from skae._deterministic.sparse import SparseAE
+from skae._outliers.detector import AEOutlierDetector
+from skae._variational.conditional import ConditionalVAE
+from skae._variational.vae import VAETransformer
+from skae._vector_quantized.vqvae import VQVAE
 
 __all__ = [
     "AEOutlierDetector",

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skae._modules import AutoencoderOutput
+from skae._nn.autoencoder import AutoencoderOutput
 from skae.losses import LOSSES, ReconstructionLoss
 
 

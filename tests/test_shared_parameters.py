@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from skae import _docs
-from skae._base import BaseAutoencoder
+from skae._base.estimator import BaseAutoencoder
+from skae._utils import docstrings
 from tests.test_contract import ESTIMATORS
 
 SHARED = set(BaseAutoencoder._parameter_constraints)
@@ -31,7 +31,9 @@ def test_shared_parameters_are_all_there_and_agree(estimator_class):
 
 
 def test_documented_defaults_are_the_real_ones():
-    documented = dict(re.findall(r"^(\w+) : .*default=(.+)$", _docs.PARAMETERS, re.M))
+    documented = dict(
+        re.findall(r"^(\w+) : .*default=(.+)$", docstrings.PARAMETERS, re.M)
+    )
 
     assert set(documented) == SHARED - {"n_components"}  # whose meaning varies
     for name, value in documented.items():

@@ -8,10 +8,10 @@ from numbers import Real
 
 import torch
 
-from skae._base import BaseAutoencoder
-from skae._modules import AutoencoderModule
-from skae._parts import make_parts
-from skae._sklearn import Interval
+from skae._base.estimator import BaseAutoencoder
+from skae._base.initialization import make_parts
+from skae._nn.autoencoder import AutoencoderModule
+from skae._utils.sklearn_compat import Interval
 from skae.losses import ReconstructionLoss
 
 

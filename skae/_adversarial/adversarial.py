@@ -1,0 +1,346 @@
+"""The adversarial autoencoder: codes that are distributed as a prior says.
+
+Makhzani et al., "Adversarial autoencoders", 2015.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skae._adversarial.divergences import DIVERGENCES
+from skae._adversarial.net import AdversarialNet, MatchingLoss
+from skae._adversarial.priors import Mixture, Normal, SwissRoll
+from skae._base import code_basis
+from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
+from skae._base.initialization import make_parts
+from skae._base.sampling import check_count, check_pairs, mix
+from skae._data.conditions import Labels, check_condition
+from skae._data.dataset import Rows
+from skae._data.statistics import Statistics
+from skae._nn.autoencoder import AutoencoderModule, CodeBasis
+from skae._utils.docstrings import documented
+from skae._utils.sklearn_compat import StrOptions
+from skae.losses import LOSSES, ReconstructionLoss
+
+
+@documented
+class AdversarialAE(BaseAutoencoder):
+    """Autoencoder whose codes are distributed as a prior, so that it generates rows.
+
+    Prefer it to :class:`VAETransformer` when the distribution of the codes as such
+    matters: a shape other than the normal one (a mixture, a roll), classes that have
+    places of their own, or codes without noise, so that reconstructions stay about as
+    sharp as those of :class:`AutoencoderTransformer`. It has no likelihood.
+
+    Codes are in the units of the prior: mean 0 and variance about 1, whatever factor X
+    is multiplied by. They are not ordered. As with PCA, columns of other units want to
+    be scaled first. Where rows have fewer degrees of freedom than the code has
+    components, no code of theirs can fill the prior; lower ``n_components`` then.
+
+    Rows held out judge both the reconstruction and, by the energy distance, the match of
+    codes and prior; ``n_iter_no_change`` counts from the middle of the training.
+    ``history_`` has the columns ``train_adversarial`` (the loss of the encoder),
+    ``train_discriminator`` (that of the discriminator; 1.39 if it has no idea) and
+    ``train_accuracy`` (its share of right answers, 0.5 where codes look like draws), or
+    with ``divergence="mmd"`` one column ``train_mmd``.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of components of a code.
+
+    prior : {"normal", "mixture", "swiss_roll"}, default="normal"
+        What codes are to be drawn from. "mixture" has components on a circle in the
+        first two dimensions, stretched outwards, the other dimensions being normal;
+        "swiss_roll" is a spiral, for ``n_components=2``.
+
+    divergence : {"adversarial", "mmd"}, default="adversarial"
+        What tells codes from draws: a discriminator that learns as training goes on, or
+        kernels (maximum mean discrepancy, as in Wasserstein autoencoders), which do not
+        learn and so cannot be led in circles, but see less in many dimensions.
+
+    n_modes : int, default=10
+        Number of components of the mixture. With ``conditional=True`` there is one for
+        each class instead.
+
+    conditional : bool, default=False
+        Give each class of y a component of the mixture, or a section of the roll.
+        ``fit(X, y)`` needs labels then; y is ignored otherwise. The encoder is not told
+        the class: ``transform(X)`` finds the place by X alone.
+
+    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
+            default="squared_error"
+        What training minimises besides, as in :class:`AutoencoderTransformer`.
+
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    VAETransformer : Codes with noise, and a likelihood.
+    ConditionalVAE : Classes that codes say nothing of.
+
+    References
+    ----------
+    Makhzani et al., "Adversarial autoencoders", 2015, https://arxiv.org/abs/1511.05644
+
+    Tolstikhin et al., "Wasserstein auto-encoders", ICLR 2018,
+    https://arxiv.org/abs/1711.01558
+
+    Mescheder, Geiger & Nowozin, "Which training methods for GANs do actually converge?",
+    ICML 2018, https://arxiv.org/abs/1801.04406
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AdversarialAE
+    >>> X, y = load_digits(return_X_y=True)
+    >>> aae = AdversarialAE(prior="mixture", conditional=True, random_state=0).fit(X, y)
+    >>> codes = aae.transform(X)
+    >>> bool(abs(codes.mean(axis=0)).max() < 0.3), bool((codes.std(axis=0) > 0.7).all())
+    (True, True)
+    >>> aae.sample(5, y=3, random_state=0).shape
+    (5, 64)
+    """
+
+    _net_class = AdversarialNet
+    _private_state = (*BaseAutoencoder._private_state, "_labels")
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "prior": [StrOptions({"normal", "mixture", "swiss_roll"})],
+        "divergence": [StrOptions(set(DIVERGENCES))],
+        "n_modes": [AT_LEAST_ONE],
+        "conditional": ["boolean"],
+        "loss": [StrOptions(set(LOSSES))],
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        prior="normal",
+        divergence="adversarial",
+        n_modes=10,
+        conditional=False,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        loss="squared_error",
+        init="pca",
+        learning_rate=7e-3,
+        batch_size="auto",
+        max_iter="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change="auto",
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.prior = prior
+        self.divergence = divergence
+        self.n_modes = n_modes
+        self.conditional = conditional
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.loss = loss
+        self.init = init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # Fitting.
+
+    def fit(self, X, y=None):
+        """Learn to encode and decode the rows of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, in any units. Sparse rows are made dense a batch at a time.
+
+        y : array-like of shape (n_samples,), default=None
+            Labels. Used with ``conditional=True`` only.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is not a finite numeric table, if a parameter does not suit it, or if y
+            is needed and does not hold labels. What an earlier ``fit`` left is kept.
+        """
+        return super().fit(X, y)
+
+    def _check_parameters(self, X: np.ndarray) -> None:
+        super()._check_parameters(X)
+        if self.prior == "swiss_roll" and self.n_components != 2:
+            raise ValueError(
+                f"prior='swiss_roll' has two dimensions, and n_components="
+                f"{self.n_components}. Use n_components=2, or another prior."
+            )
+        if self.conditional and self.prior == "normal":
+            raise ValueError(
+                "conditional=True gives each class a part of the prior, and "
+                "prior='normal' has no parts. Use prior='mixture' or 'swiss_roll'."
+            )
+
+    def _make_rows(self, X: np.ndarray, y) -> Rows:
+        if not self.conditional:
+            self._labels = None
+            return Rows(X)
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__}(conditional=True) requires y to be passed, but "
+                "the target y is None. Pass a label for each row, or conditional=False."
+            )
+        y = check_condition(y)
+        if y.ndim == 2:
+            raise ValueError(
+                f"conditional=True needs labels, and y holds numbers, of dtype {y.dtype}."
+                " Pass strings or integers, by y.astype(int), say."
+            )
+        check_consistent_length(X, y)
+        known = getattr(self, "_labels", None)
+        if self.warm_start and hasattr(self, "net_") and known is not None:
+            self._labels = copy.copy(known)
+            self._labels.count(y)
+        else:
+            self._labels = Labels(y)
+        return Rows(X, condition=self._labels.columns(y, len(y)))
+
+    def _make_module(self, statistics: Statistics) -> AutoencoderModule:
+        parts = make_parts(self, statistics)
+        # Inside, codes start with variance 1, and that is what users get.
+        parts["basis"] = CodeBasis(torch.ones(self.n_components), turns=False)
+        return AutoencoderModule(**parts)
+
+    def _make_criterion(self, statistics: Statistics) -> nn.Module:
+        spread = torch.as_tensor(statistics.target_spread)
+        total = np.square(statistics.spread).sum()
+        explained = np.square(statistics.deviations).sum() / total if total > 0 else 1.0
+        return MatchingLoss(
+            ReconstructionLoss(self.loss, spread),
+            self._make_prior(),
+            self.divergence,
+            float(1 - explained),
+        )
+
+    def _provisional(self, net: AdversarialNet) -> dict:
+        return {**super()._provisional(net), "_labels": self._labels}
+
+    def _renew(self, module: AutoencoderModule, criterion: MatchingLoss) -> None:
+        criterion.prior = self._make_prior()
+        criterion.divergence = self.divergence
+
+    def _make_prior(self) -> Normal:
+        n_parts = None if self._labels is None else len(self._labels.classes)
+        if self.prior == "mixture":
+            return Mixture(self.n_components, n_parts or self.n_modes)
+        if self.prior == "swiss_roll":
+            return SwissRoll(n_parts or 1)
+        return Normal(self.n_components)
+
+    # Generating.
+
+    def sample(self, n_samples=1, y=None, *, random_state=None):
+        """Generate rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+
+        y : label or array-like of shape (n_samples,), default=None
+            What the rows shall be: one for all or one for each. Only with
+            ``conditional=True``, where None draws labels by their share in training.
+
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draws.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), float64
+            What draws of the prior decode to, in the units of the training data.
+        """
+        check_is_fitted(self)
+        check_count(n_samples, "n_samples")
+        random_state = check_random_state(random_state)
+        part = self._parts_of(y, n_samples, random_state)
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        generator = torch.Generator().manual_seed(seed)
+        prior = self.net_.criterion_.prior
+        codes = prior.draw(n_samples, generator, part, dtype=torch.float64)
+        return self.inverse_transform(codes.numpy())
+
+    def _parts_of(self, y, n_samples: int, random_state) -> torch.Tensor | None:
+        """Which part of the prior each sample comes from, where classes decide that."""
+        if self._labels is None:
+            if y is not None:
+                raise ValueError(
+                    f"y={y!r} was passed to sample, but fit was not told of classes. Fit "
+                    "with conditional=True, or leave y out."
+                )
+            return None
+        if y is None:
+            share = self._labels.share
+            return torch.from_numpy(random_state.choice(len(share), n_samples, p=share))
+        return torch.from_numpy(self._labels.columns(y, n_samples).argmax(axis=1))
+
+    def interpolate(self, X_from, X_to, n_steps=10):
+        """Lead from rows to others through the space of codes.
+
+        Parameters
+        ----------
+        X_from, X_to : array-like of shape (n_pairs, n_features)
+            Where paths begin, and where they end.
+
+        n_steps : int, default=10
+            Rows of a path, both ends included.
+
+        Returns
+        -------
+        paths : ndarray of shape (n_pairs, n_steps, n_features)
+            What the codes on the straight line decode to; the ends are the
+            reconstructions of the rows given.
+        """
+        check_count(n_steps, "n_steps")
+        starts, ends = (self._encode(X) for X in (X_from, X_to))
+        check_pairs(len(starts), len(ends))
+        decoded = self.inverse_transform(mix(starts, ends, n_steps))
+        return decoded.reshape(len(starts), n_steps, -1)
+
+    def _encode(self, X) -> np.ndarray:
+        """Codes as an array, whatever container ``transform`` was set to give."""
+        check_is_fitted(self)
+        return self._map(code_basis.encode, Rows(self._validate(X)))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.conditional
+        return tags

@@ -1,0 +1,217 @@
+"""How far codes are from draws of a prior: by a discriminator, by kernels, by distances.
+
+Makhzani et al., "Adversarial autoencoders", 2015, for the discriminator; Mescheder,
+Geiger & Nowozin, "Which training methods for GANs do actually converge?", ICML 2018, for
+its penalty; Tolstikhin et al., "Wasserstein auto-encoders", ICLR 2018, for the kernels;
+Szekely & Rizzo, "Energy statistics", Journal of Statistical Planning and Inference 143,
+2013, for the distances.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae._adversarial.priors import Normal
+from skae._training.adamw import FlatAdamW
+
+WIDTH, LEAK = 128, 0.2
+# Of the penalty on the discriminator's slope, by each component. It bounds how hard codes
+# are pushed; with less they overshoot, and circle around the prior.
+PENALTY = 3.0
+RATE, LAST_RATE = 2e-3, 0.05  # of the discriminator; the share that is left at the end
+LEAST_DRAWS = 256  # of the prior in a step: draws are cheap, and quieten small batches
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of kernels, in the prior's own
+JUDGING_DRAWS = 1000
+
+
+class Discriminator(nn.Module):
+    """Tells draws of the prior (positive) from codes (negative).
+
+    Parameters
+    ----------
+    n_inputs : int
+        Width of a code and of what is known of its row.
+
+    generator : torch.Generator
+        Draws the weights, on its device.
+    """
+
+    def __init__(self, n_inputs: int, generator: torch.Generator):
+        super().__init__()
+        widths = n_inputs, WIDTH, WIDTH, 1
+        options = {"device": generator.device, "dtype": torch.float32}
+        self.layers = nn.ModuleList(
+            # Without torch's own draws, which come from its global stream.
+            nn.utils.skip_init(nn.Linear, n_in, n_out, **options)
+            for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
+        )
+        for layer in self.layers:
+            bound = layer.in_features**-0.5
+            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        first, second, last = self.layers
+        hidden = F.leaky_relu(first(codes), LEAK)
+        return last(F.leaky_relu(second(hidden), LEAK)).squeeze(-1)
+
+    def with_slope(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and its gradient by the codes, differentiable by the weights.
+
+        The network is linear in pieces: within one, its slope is a product of matrices,
+        and no second pass through autograd is needed.
+        """
+        first, second, last = self.layers
+        inner = first(codes)
+        outer = second(F.leaky_relu(inner, LEAK))
+        slope = _leaky_slope(outer) * last.weight
+        slope = _leaky_slope(inner) * (slope @ second.weight)
+        output = last(F.leaky_relu(outer, LEAK)).squeeze(-1)
+        return output, slope @ first.weight
+
+
+def _leaky_slope(affine: Tensor) -> Tensor:
+    return (affine.detach() > 0).to(affine.dtype).mul_(1 - LEAK).add_(LEAK)
+
+
+class Adversary:
+    """A discriminator that learns a step each time it is asked.
+
+    Parameters
+    ----------
+    prior : Normal
+        Whose draws codes are to be taken for.
+
+    n_conditions : int
+        Width of what the discriminator sees besides a code.
+
+    generator : torch.Generator
+        Source of weights and draws, on the device of the codes.
+    """
+
+    def __init__(self, prior: Normal, n_conditions: int, generator: torch.Generator):
+        self.prior = prior
+        self.generator = generator
+        n_inputs = prior.n_components + n_conditions
+        self.discriminator = Discriminator(n_inputs, generator)
+        self.optimizer = FlatAdamW(
+            self.discriminator.parameters(), RATE, betas=(0.5, 0.99), weight_decay=0.0
+        )
+        self.optimizer.gather()
+        self.terms: dict[str, Tensor] = {}  # for the history
+
+    def __call__(self, code: Tensor, condition: Tensor | None, done: float) -> Tensor:
+        """Learn to tell codes from draws; return the loss by which codes fool it.
+
+        Parameters
+        ----------
+        code : Tensor of shape (n_samples, n_components)
+            The loss is differentiable by it.
+
+        condition : Tensor of shape (n_samples, n_conditions) or None
+            One-hot labels.
+
+        done : float
+            How much of the training is; the discriminator learns ever more slowly.
+        """
+        n_draws = max(len(code), LEAST_DRAWS)
+        draws = draw_like(self.prior, n_draws, condition, self.generator)
+        rate = RATE * max(1 - done, LAST_RATE)
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.learn(draws, join(code.detach(), condition))
+        # Non-saturating: codes that are found out get the full gradient.
+        loss = F.softplus(-self.discriminator(join(code, condition))).mean()
+        self.terms["adversarial"] = loss.detach()
+        return loss
+
+    def learn(self, draws: Tensor, codes: Tensor) -> None:
+        of_draws, slope = self.discriminator.with_slope(draws)
+        of_codes = self.discriminator(codes)
+        loss = F.softplus(-of_draws).mean() + F.softplus(of_codes).mean()
+        penalty = slope[:, : self.prior.n_components].square().mean()
+        self.optimizer.zero_grad()
+        (loss + PENALTY * penalty).backward()
+        self.optimizer.step()
+        right = (of_draws > 0).float().mean() + (of_codes < 0).float().mean()
+        self.terms = {"discriminator": loss.detach(), "accuracy": right / 2}
+
+
+class Kernels:
+    """The maximum mean discrepancy; takes the place of an :class:`Adversary`.
+
+    Parameters
+    ----------
+    prior, n_conditions, generator : as :class:`Adversary` has them
+    """
+
+    def __init__(self, prior: Normal, n_conditions: int, generator: torch.Generator):
+        self.prior = prior
+        self.generator = generator
+        self.terms: dict[str, Tensor] = {}
+
+    def __call__(self, code: Tensor, condition: Tensor | None, done: float) -> Tensor:
+        n_draws = max(len(code), LEAST_DRAWS)
+        draws = draw_like(self.prior, n_draws, condition, self.generator)
+        loss = discrepancy(join(code, condition), draws, self.prior.n_components)
+        self.terms = {"mmd": loss.detach()}
+        return loss
+
+
+DIVERGENCES = {"adversarial": Adversary, "mmd": Kernels}
+
+
+def discrepancy(codes: Tensor, draws: Tensor, n_components: int) -> Tensor:
+    """Squared maximum mean discrepancy, without bias, so that it may be negative.
+
+    Kernels are inverse multiquadratic, ``c / (c + squared distance)``, with c from a
+    tenth to ten times the mean squared distance of two draws from a standard normal.
+    """
+    unit = 2 * n_components
+    n_codes = len(codes)
+    among = _kernel(codes, codes, unit).sum() - n_codes  # a code is alike to itself
+    among = among / max(1, n_codes * (n_codes - 1))
+    n_draws = len(draws)
+    with torch.no_grad():
+        of_draws = _kernel(draws, draws, unit).sum() - n_draws
+        of_draws /= max(1, n_draws * (n_draws - 1))
+    return among + of_draws - 2 * _kernel(codes, draws, unit).mean()
+
+
+def _kernel(a: Tensor, b: Tensor, unit: float) -> Tensor:
+    squares = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
+    squares = squares.clamp(min=0.0) / unit
+    return sum(scale / (scale + squares) for scale in SCALES) / len(SCALES)
+
+
+def mismatch(codes: Tensor, draws: Tensor) -> Tensor:
+    """What each code adds to the energy distance between codes and draws.
+
+    Its mean distance to draws less that to codes, beside what that is for draws: near 0
+    for every code if both are alike, and with the energy distance as its mean. Codes are
+    compared with some hundred others at most.
+    """
+    others = codes[:: -(-len(codes) // JUDGING_DRAWS)]
+    to_draws = torch.cdist(codes, draws)
+    nearer = to_draws.mean(dim=1) - torch.cdist(codes, others).mean(dim=1)
+    return nearer + to_draws.mean() - torch.cdist(draws, draws).mean()
+
+
+def judge(prior: Normal, code: Tensor, condition: Tensor | None) -> Tensor:
+    """The :func:`mismatch` with draws that are the same each time."""
+    generator = torch.Generator(code.device).manual_seed(0)
+    draws = draw_like(prior, JUDGING_DRAWS, condition, generator)
+    return mismatch(join(code, condition), draws)
+
+
+def draw_like(
+    prior: Normal, n_draws: int, condition: Tensor | None, generator: torch.Generator
+) -> Tensor:
+    """Draw from the prior, with the labels of these rows over and over, if there are."""
+    if condition is None:
+        return prior.draw(n_draws, generator)
+    condition = condition.repeat(-(-n_draws // len(condition)), 1)[:n_draws]
+    return join(prior.draw(n_draws, generator, condition.argmax(dim=1)), condition)
+
+
+def join(code: Tensor, condition: Tensor | None) -> Tensor:
+    return code if condition is None else torch.cat([code, condition], dim=1)

@@ -1,0 +1,1 @@
+"""Training data: batches, statistics, conditions."""

@@ -1,0 +1,342 @@
+"""The denoising autoencoder: codes from which spoilt rows are mended.
+
+Vincent et al., "Extracting and composing robust features with denoising autoencoders",
+ICML 2008.
+"""
+
+from numbers import Real
+
+import numpy as np
+import torch
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skae._base import code_basis
+from skae._base.estimator import BaseAutoencoder
+from skae._base.initialization import make_parts
+from skae._base.transformer import FLOATS
+from skae._data.dataset import Rows
+from skae._data.statistics import Statistics, describe_basis, describe_pairs
+from skae._deterministic.corruption import KINDS, SHARES, Corruption, SpoiltRows
+from skae._nn.autoencoder import AutoencoderModule, Standardizer
+from skae._utils.docstrings import documented
+from skae._utils.sklearn_compat import Interval, StrOptions
+from skae.losses import LOSSES, ReconstructionLoss
+
+# How often few rows are spoilt anew to find the best linear denoiser.
+N_COPIES = 20
+
+
+class DenoisingModule(AutoencoderModule):
+    """Sees spoilt rows while it is trained or judged.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        What spoils them.
+
+    **parts : dict
+        Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
+    """
+
+    def __init__(self, *, corruption: Corruption, **parts):
+        super().__init__(**parts)
+        self.corruption = corruption
+
+    def forward(self, x: Tensor, condition: Tensor | None = None):
+        if self.training:  # codes and scores never depend on a draw
+            x = self.corruption(x, self.generator)
+        return super().forward(x, condition)
+
+    def held_out(self, x: Tensor) -> Tensor:
+        # The same at each look, so that looks can be compared.
+        return self.corruption(x, torch.Generator(x.device).manual_seed(0))
+
+
+@documented
+class DenoisingAE(BaseAutoencoder):
+    """Autoencoder that learns to undo noise.
+
+    Prefer it to :class:`AutoencoderTransformer` when new rows are noisier than training
+    rows, when noisy rows are to be mended (:meth:`reconstruct`), or when the code is
+    wider than the data and a plain network would copy its input. Rows are spoilt in
+    training only: whatever is done with the fitted estimator is deterministic.
+
+    With ``corruption="paired"`` it learns from rows and what they should have been,
+    ``fit(X, y)`` with y of two axes: real noise, low and high resolution, edges and
+    images. Rows and targets may differ in width.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of components of a code. It may exceed the number of features.
+
+    corruption : {"gaussian", "masking", "salt_pepper", "swap", "paired"} or callable, \
+            default="gaussian"
+        What is done to rows while training. "gaussian" adds noise of ``noise_level``
+        standard deviations of the feature. The others replace the share ``noise_level``
+        of the values: "masking" by 0 in the units of X, "salt_pepper" by the feature's
+        least or largest value, "swap" by the value that another row has there. A callable
+        ``f(x, generator)`` takes a tensor of rows in the units of X and returns it
+        spoilt, with all its draws from the generator. "paired" does nothing: X is spoilt
+        already, and y is not.
+
+    noise_level : float or (float, float), default=0.3
+        How much, or the least and the most, between which a level is drawn for each row.
+        Ignored with a callable and with "paired".
+
+    loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
+            default="squared_error"
+        What training minimises, as in :class:`AutoencoderTransformer`.
+
+    {parameters}
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        Number of columns of a reconstruction.
+
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Gain in R2 on the training data (2,000 rows at most) when a component joins those
+        before it, the others at their mean. May be negative.
+
+    {attributes}
+
+    See Also
+    --------
+    AutoencoderTransformer : The same without noise.
+
+    References
+    ----------
+    Vincent et al., "Extracting and composing robust features with denoising
+    autoencoders", ICML 2008, https://doi.org/10.1145/1390156.1390294
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import DenoisingAE
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> noise = np.random.RandomState(0).normal(size=X.shape)
+    >>> noisy = X + 0.7 * X.std(axis=0) * noise
+    >>> denoiser = DenoisingAE(16, noise_level=0.7, random_state=0).fit(X[:1500])
+    >>> pca = PCA(16).fit(X[:1500])
+    >>> mended = denoiser.reconstruct(noisy[1500:])
+    >>> projected = pca.inverse_transform(pca.transform(noisy[1500:]))
+    >>> np.square(mended - X[1500:]).mean() < np.square(projected - X[1500:]).mean()
+    np.True_
+    """
+
+    _orders_codes = True
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "corruption": [StrOptions({*KINDS, "paired"}), callable],
+        "noise_level": [Interval(Real, 0, None, closed="left"), tuple, list],
+        "loss": [StrOptions(set(LOSSES))],
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        corruption="gaussian",
+        noise_level=0.3,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        loss="squared_error",
+        init="pca",
+        learning_rate=7e-3,
+        batch_size="auto",
+        max_iter="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change="auto",
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.corruption = corruption
+        self.noise_level = noise_level
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.loss = loss
+        self.init = init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # Fitting.
+
+    def fit(self, X, y=None):
+        """Learn to mend the rows of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, in any units: clean, or with ``corruption="paired"`` as they
+            are found. Sparse rows are made dense a batch at a time.
+
+        y : array-like of shape (n_samples, n_outputs), default=None
+            What the rows should be, in any units, with ``corruption="paired"``. Ignored
+            otherwise.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is not a finite numeric table, if y is needed and is not, or if a
+            parameter does not suit them. What an earlier ``fit`` left is kept.
+        """
+        return super().fit(X, y)
+
+    @property
+    def _is_paired(self) -> bool:
+        return isinstance(self.corruption, str) and self.corruption == "paired"
+
+    @property
+    def _levels(self) -> tuple[float, float]:
+        if isinstance(self.noise_level, Real):
+            return float(self.noise_level), float(self.noise_level)
+        low, high = self.noise_level
+        return float(low), float(high)
+
+    def _check_parameters(self, X: np.ndarray) -> None:
+        super()._check_parameters(X)
+        if not isinstance(self.noise_level, Real):
+            level = self.noise_level
+            numbers = len(level) == 2 and all(isinstance(v, Real) for v in level)
+            if not (numbers and 0 <= level[0] <= level[1]):
+                raise ValueError(
+                    f"noise_level={level!r} must be a number of at least 0, or the least "
+                    "and the most such number, (0.1, 0.5), say."
+                )
+        shares = isinstance(self.corruption, str) and self.corruption in SHARES
+        if shares and self._levels[1] > 1:
+            raise ValueError(
+                f"noise_level={self.noise_level!r} is the share of values that "
+                f"corruption={self.corruption!r} replaces, and cannot exceed 1."
+            )
+
+    def _make_rows(self, X: np.ndarray, y) -> Rows:
+        target = self._validate_target(X, y, "fit") if self._is_paired else None
+        self.n_outputs_ = X.shape[1] if target is None else target.shape[1]
+        return Rows(X, target)
+
+    def _validate_target(self, X: np.ndarray, y, method: str) -> np.ndarray:
+        if y is None:
+            raise ValueError(
+                f"corruption='paired' requires y to be passed to {method}, but the "
+                "target y is None. Pass what each row should have been, with two axes."
+            )
+        y = check_array(y, dtype=FLOATS, input_name="y")
+        check_consistent_length(X, y)
+        if method != "fit" and y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {y.shape[1]} columns, but {type(self).__name__} reconstructs "
+                f"n_outputs_={self.n_outputs_}. Pass y as fit saw it."
+            )
+        return y
+
+    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+        if self._is_paired:
+            return super()._describe(rows, trained)
+        clean = describe_basis(rows)
+        mean = torch.zeros(rows.n_features)
+        as_given = Standardizer(mean, torch.ones_like(mean))
+        corruption = self._make_corruption(clean.spread, clean.box, as_given)
+        copies = [SpoiltRows(rows, corruption, seed) for seed in range(N_COPIES)]
+        spoilt = SpoiltRows(trained, corruption, N_COPIES)
+        return describe_pairs(copies, spoilt, clean, self.n_components)
+
+    def _make_module(self, statistics: Statistics) -> AutoencoderModule:
+        parts = make_parts(self, statistics)
+        if self._is_paired:
+            return AutoencoderModule(**parts)
+        spread, box = statistics.target_spread, statistics.target_box
+        corruption = self._make_corruption(spread, box, parts["inputs"])
+        return DenoisingModule(corruption=corruption, **parts)
+
+    def _make_corruption(
+        self, spread: np.ndarray, box: np.ndarray, units: Standardizer
+    ) -> Corruption:
+        """Return the corruption of rows in some units, of clean spread and box."""
+        spread, box = torch.as_tensor(spread), torch.as_tensor(box)
+        return Corruption(self.corruption, self._levels, spread, box, units)
+
+    def _renew(self, module: AutoencoderModule, criterion: nn.Module) -> None:
+        if not self._is_paired:
+            module.corruption.set(self.corruption, self._levels)
+
+    def _make_criterion(self, statistics: Statistics) -> nn.Module:
+        return ReconstructionLoss(self.loss, torch.as_tensor(statistics.target_spread))
+
+    # Using what was fitted.
+
+    def score_samples(self, X, y=None):
+        """Score each row by how well it is reconstructed.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data, as they are: no noise is added.
+
+        y : array-like of shape (n_samples, n_outputs), default=None
+            What the rows should have been. Needed with ``corruption="paired"``, and
+            ignored without.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), float64
+            Minus the mean squared error of each row, in the units of what is
+            reconstructed. Higher is better.
+        """
+        check_is_fitted(self)
+        X = self._validate(X)
+        target = self._validate_target(X, y, "score_samples") if self._is_paired else None
+        rows = Rows(X, target)
+        return -self._map(code_basis.mean_squared_error, rows, dtype=np.float64)
+
+    def score(self, X, y=None):
+        """Return the mean of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        y : array-like of shape (n_samples, n_outputs), default=None
+            As :meth:`score_samples` takes it.
+
+        Returns
+        -------
+        score : float
+            Minus the mean squared error. Higher is better.
+        """
+        return float(np.mean(self.score_samples(X, y), dtype=np.float64))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._is_paired
+        return tags

@@ -1,0 +1,298 @@
+"""The sparse autoencoder: many components, few of them active in a row.
+
+Olshausen & Field, "Emergence of simple-cell receptive field properties by learning a
+sparse code for natural images", Nature 381, 1996.
+"""
+
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
+from skae._base.initialization import common_spread, make_network
+from skae._base.transformer import torch_dtype
+from skae._data.dataset import Batch, Rows
+from skae._data.statistics import Statistics, describe
+from skae._deterministic.sparsity import SPARSITIES, SparseLoss, SparseModule
+from skae._nn.autoencoder import CodeBasis, LinearPath, Standardizer, paths
+from skae._utils.docstrings import documented
+from skae._utils.sklearn_compat import StrOptions
+from skae.losses import ReconstructionLoss
+
+MOST_COMPONENTS = 4096  # of "auto"
+CALIBRATION_ROWS, CALIBRATION_VALUES = 10_000, 2**26
+N_FOLDS = 5
+# Principal directions of fewer rows are their noise, which training rows have much of
+# and others have not.
+ROWS_PER_DIRECTION = 5
+FAINT = 1e-3  # the length of what waits for its turn, beside a principal direction
+
+
+@documented
+class SparseAE(BaseAutoencoder):
+    """Autoencoder that writes each row as a sum of few directions out of many.
+
+    Prefer it to :class:`sklearn.decomposition.DictionaryLearning` when directions are to
+    be learned from many rows, or rows encoded quickly: an encoder takes the place of a
+    search. Codes are not negative, most of their components are 0, and
+    ``inverse_transform(Z)`` is ``Z @ components_`` plus a constant row.
+
+    It starts at the principal components and their negatives, of which each row keeps
+    the ``n_active`` that say most of it.
+
+    Parameters
+    ----------
+    n_components : "auto" or int, default="auto"
+        Number of directions. "auto" is twice the number of features, at most 4,096.
+
+    n_active : "auto" or int, default="auto"
+        Number of components that are active (not 0) in a code: on average over rows like
+        those held out, or with "topk" at most in each. "auto" is a sixteenth of
+        ``n_components``, at least 2.
+
+    sparsity : {"batch_topk", "topk", "l1", "kl"}, default="batch_topk"
+        What makes codes sparse while training. "batch_topk" keeps the largest values of a
+        batch, so that rows which need more components get more; "topk" as many in each
+        row. "l1" and "kl" are the classical penalties, on the sum of the code and on how
+        often each component is active; their weight follows the codes until
+        ``n_active`` is reached. With all but "topk" components are active in
+        inference above one threshold, which is found on rows held out.
+
+    loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        What training minimises besides, as in :class:`AutoencoderTransformer`.
+
+    {parameters}
+
+    Attributes
+    ----------
+    n_components_ : int
+        Number of directions.
+
+    n_active_ : int
+        Number of active components that was asked for.
+
+    components_ : ndarray of shape (`n_components_`, n_features)
+        The directions, of length 1, in the units of X.
+
+    active_fraction_ : float
+        Average share of the components that are active, over the training rows (those
+        of the last part after ``partial_fit``).
+
+    dead_units_ : int
+        Number of components that are 0 for all of them.
+
+    {attributes}
+
+    See Also
+    --------
+    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by a search for each row.
+    AutoencoderTransformer : Few components, all of them active.
+
+    References
+    ----------
+    Bussmann, Leask & Nanda, "BatchTopK sparse autoencoders", 2024,
+    https://arxiv.org/abs/2412.06410
+
+    Gao et al., "Scaling and evaluating sparse autoencoders", 2024,
+    https://arxiv.org/abs/2406.04093
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import SparseAE
+    >>> from skae.metrics import reconstruction_r2
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> sparse = SparseAE(n_active=4, max_iter=30, random_state=0).fit(X[:1500])
+    >>> codes = sparse.transform(X[1500:])
+    >>> codes.shape, sparse.components_.shape
+    ((297, 128), (128, 64))
+    >>> bool(3.5 < (codes > 0).sum(axis=1).mean() < 4.5)
+    True
+    >>> reconstruction_r2(sparse, X[1500:]) > reconstruction_r2(PCA(4).fit(X), X[1500:])
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "n_components": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "n_active": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "sparsity": [StrOptions(set(SPARSITIES))],
+        "loss": [StrOptions({"squared_error", "absolute_error", "huber"})],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        n_active="auto",
+        sparsity="batch_topk",
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        loss="squared_error",
+        init="pca",
+        learning_rate=7e-3,
+        batch_size="auto",
+        max_iter="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change="auto",
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.n_active = n_active
+        self.sparsity = sparsity
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.loss = loss
+        self.init = init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # Fitting.
+
+    def _widths(self, n_features: int) -> tuple[int, int]:
+        """Number of components, and of active ones."""
+        n_components, n_active = self.n_components, self.n_active
+        if not isinstance(n_components, Integral):
+            n_components = min(2 * n_features, MOST_COMPONENTS)
+        if not isinstance(n_active, Integral):
+            n_active = min(max(2, n_components // 16), n_components)
+        return n_components, n_active
+
+    def _check_parameters(self, X: np.ndarray) -> None:
+        super()._check_parameters(X)
+        if self.decoder is not None:
+            raise ValueError(
+                "SparseAE decodes by one linear layer of unit directions, components_, "
+                "and takes no decoder. Leave decoder=None; encoder= may be any network."
+            )
+        n_components, n_active = self._widths(X.shape[1])
+        if n_active > n_components:
+            raise ValueError(
+                f"n_active={n_active} components cannot be active in a code of "
+                f"n_components={n_components}. Lower n_active."
+            )
+
+    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+        # Rows held out set the threshold, and so must be as new to the start as others.
+        return describe(trained, self._count_directions(trained))
+
+    def _count_directions(self, rows: Rows) -> int:
+        """How many principal directions to start at, with the negative of each."""
+        n_components, n_active = self._widths(rows.n_features)
+        known = max(n_active, len(rows) // ROWS_PER_DIRECTION)
+        return min(rows.n_features, -(-n_components // 2), known)
+
+    def _make_module(self, statistics: Statistics) -> SparseModule:
+        n_features = statistics.n_features
+        n_components, n_active = self._widths(n_features)
+        spread = common_spread(torch.as_tensor(statistics.spread))
+        units = Standardizer(torch.as_tensor(statistics.mean), spread)
+        directions = torch.randn(n_components, n_features, dtype=torch.float32)
+        directions[:, spread == 0] = 0.0  # nothing is ever written there
+        directions /= directions.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        into = directions
+        if self.init == "pca":  # others wait, so faint that principal ones come first
+            into = begin_with_principal(FAINT * directions, statistics.components)
+            directions = begin_with_principal(directions, statistics.components)
+        encoder = make_network(self, "encoder", n_features, n_components, n_features)
+        # A network that does not start at zero is silenced from outside.
+        gain = self.encoder is not None or self.init == "random"
+        box = units(torch.as_tensor(statistics.box))
+        encoder = LinearPath(
+            encoder, into.T.double(), box=box, gain=gain, keeps_change=True
+        )
+        decoder = nn.Linear(n_components, n_features)
+        with torch.no_grad():
+            decoder.weight.copy_(directions.T)
+            decoder.bias.zero_()
+        unit = spread.amax().clamp(min=torch.finfo(torch.float64).tiny)
+        return SparseModule(
+            encoder=encoder,
+            decoder=decoder.float(),
+            inputs=units,
+            outputs=units,
+            basis=CodeBasis(unit.expand(n_components).clone(), turns=False),
+            sparsity=self.sparsity,
+            n_active=n_active,
+        )
+
+    def _make_criterion(self, statistics: Statistics) -> nn.Module:
+        n_components, n_active = self._widths(statistics.n_features)
+        spread = common_spread(torch.as_tensor(statistics.spread))
+        reconstruction = ReconstructionLoss(self.loss, spread)
+        return SparseLoss(reconstruction, self.sparsity, n_active / n_components)
+
+    def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
+        module = self.module_
+        module.after_step()  # an average of unit directions is a little shorter
+        for path in paths(module):
+            path.settle()
+        self.n_components_, self.n_active_ = self._widths(rows.n_features)
+        if goes_on or not module.calibrated:
+            self._calibrate(rows)
+        arguments = rows, torch_dtype(rows.x.dtype), self._chunk()
+        used = sum(part.cpu() for part in self.net_.apply(_count_active, *arguments))
+        self.active_fraction_ = float(used.sum() / (len(rows) * self.n_components_))
+        self.dead_units_ = int((used == 0).sum())
+
+    def _calibrate(self, rows: Rows) -> None:
+        """Set the threshold of inference by training rows, some thousands at most."""
+        n_some = min(len(rows), CALIBRATION_ROWS)
+        n_some = min(n_some, max(1, CALIBRATION_VALUES // self.n_components_))
+        some = rows.subset(np.linspace(0, len(rows) - 1, n_some).astype(int))
+        x = self.net_.prepare(some[:]).x
+        encoder = self.module_.encoder
+        with torch.inference_mode():
+            activation = encoder(x)
+            if self.net_.kept_step_ == 0 and self.init == "pca" and n_some >= N_FOLDS:
+                # Of principal components, the rows they come from have more than others.
+                n_directions = self._count_directions(rows)
+                for fold in np.array_split(np.arange(n_some), N_FOLDS):
+                    others = some.subset(np.setdiff1d(np.arange(n_some), fold))
+                    components = describe(others, n_directions).components
+                    directions = begin_with_principal(encoder.weight.T, components)
+                    activation[fold] = x[fold] @ directions.T
+            self.module_.set_threshold(activation)
+
+    # What was fitted.
+
+    @property
+    def components_(self) -> np.ndarray:
+        check_is_fitted(self)
+        return self.module_.decoder.weight.detach().T.cpu().double().numpy()
+
+
+def begin_with_principal(directions: Tensor, components: np.ndarray) -> Tensor:
+    """Let the first directions be principal components, each before its negative."""
+    known = components.T[np.any(components, axis=0)]
+    known = torch.as_tensor(known, dtype=directions.dtype, device=directions.device)
+    both = torch.stack([known, -known], dim=1).flatten(0, 1)[: len(directions)]
+    return torch.cat([both, directions[len(both) :]])
+
+
+def _count_active(module: SparseModule, batch: Batch) -> Tensor:
+    code = module.to_code(module.standardize(batch.x), batch.condition)
+    return (code > 0).sum(dim=0)

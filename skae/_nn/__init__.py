@@ -1,0 +1,1 @@
+"""Modules of encoder and decoder, torch only."""

@@ -1,0 +1,215 @@
+"""The gradient of a plain autoencoder, written out.
+
+The layers that skae builds are few and small, and for small layers torch's autograd costs
+one to two times the arithmetic. Here forward and backward are the matrix products and
+little else, with each gradient written where the optimiser reads it. What is not made of
+such layers (a user's network, a variant with a forward of its own, layers that somebody
+hooked) goes through autograd as ever: :func:`written_out` returns None for it.
+
+Tensors may have one leading axis more, of members that are trained side by side.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae._nn.autoencoder import AutoencoderModule, LinearPath, has_shared
+from skae.losses import ReconstructionLoss
+
+aten = torch.ops.aten
+
+# By activation: what it does, and its gradient from that of its output, its input, and
+# its output.
+CURVES: dict[type[nn.Module], tuple[Callable, Callable]] = {
+    nn.SiLU: (F.silu, lambda g, x, y: aten.silu_backward(g, x)),
+    nn.ReLU: (torch.relu, lambda g, x, y: aten.threshold_backward(g, y, 0)),
+    nn.GELU: (F.gelu, lambda g, x, y: aten.gelu_backward(g, x)),
+    nn.Tanh: (torch.tanh, lambda g, x, y: aten.tanh_backward(g, y)),
+    nn.Sigmoid: (torch.sigmoid, lambda g, x, y: aten.sigmoid_backward(g, y)),
+    nn.Identity: (lambda x: x, lambda g, x, y: g),
+}
+
+
+def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | None":
+    """Return the gradient of ``criterion(module(x), target).mean()`` if it is known.
+
+    Parameters
+    ----------
+    module : nn.Module
+        To be trained; its parameters have gradients of their own shape, to be written to.
+
+    criterion : nn.Module
+        One loss per row.
+
+    Returns
+    -------
+    gradient : callable or None
+        ``gradient(x, target)`` writes the gradients and returns the mean loss.
+    """
+    kind = KNOWN.get((type(module), type(criterion)))
+    if kind is None or has_shared(module):  # each gradient is written once, not added up
+        return None
+    sides = module.encoder, module.decoder
+    if _is_hooked(module) or not all(_is_known(side) for side in sides):
+        return None
+    return kind(module, criterion)
+
+
+def _is_known(side: nn.Module) -> bool:
+    if type(side) is LinearPath:
+        own = (side.change,) if side.gain is None else (side.change, side.gain)
+        return all(p.requires_grad for p in own) and _is_known(side.network)
+    if type(side) is not nn.Sequential or type(next(iter(side), None)) is not nn.Linear:
+        return False
+    after_curve = False  # two activations in a row are nothing that a layer here has
+    for layer in side:
+        is_exact = getattr(layer, "approximate", "none") == "none"  # GELU has another
+        is_curve = type(layer) in CURVES and is_exact
+        is_linear = type(layer) is nn.Linear and _is_whole(layer)
+        if not (is_linear or (is_curve and not after_curve)):
+            return False
+        after_curve = is_curve
+    return True
+
+
+def _is_whole(layer: nn.Linear) -> bool:
+    """Whether it has a bias, and nobody froze a part of it."""
+    return layer.bias is not None and all(p.requires_grad for p in layer.parameters())
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return any(
+        part._forward_hooks
+        or part._forward_pre_hooks
+        or part._backward_hooks
+        or part._backward_pre_hooks
+        for part in module.modules()
+    )
+
+
+class PlainGradient:
+    """Of encoder, decoder and a reconstruction loss."""
+
+    def __init__(self, module: AutoencoderModule, criterion: ReconstructionLoss):
+        self.encoder = side_of(module.encoder)
+        self.decoder = side_of(module.decoder)
+        self.criterion = criterion
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, target: Tensor) -> Tensor:
+        code = self.encoder.forward(x)
+        reconstruction = self.decoder.forward(code)
+        loss, gradient = self.criterion.with_slope(reconstruction, target)
+        gradient = self.decoder.backward(gradient, wanted=True)
+        self.encoder.backward(gradient, wanted=False)
+        return loss
+
+
+# By the types of module and criterion, which must be these and no subclass. Files of
+# other gradients add theirs.
+KNOWN: dict[tuple[type, type], type] = {
+    (AutoencoderModule, ReconstructionLoss): PlainGradient
+}
+
+
+class Layer:
+    """A linear layer and the activation after it, if any."""
+
+    def __init__(self, linear: nn.Linear, curve: nn.Module | None):
+        # Views cost as much as a small product, so they are taken once.
+        self.weight = linear.weight.detach()
+        self.turned = self.weight.mT
+        self.bias = linear.bias.detach().unsqueeze(-2)
+        self.gradients = linear.weight.grad, linear.bias.grad
+        self.curve, self.slope = CURVES[nn.Identity if curve is None else type(curve)]
+        self.product, self.add_product = PRODUCTS[self.weight.dim()]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.x = x
+        self.affine = self.add_product(self.bias, x, self.turned)
+        self.y = self.curve(self.affine)
+        return self.y
+
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
+        gradient = self.slope(gradient, self.affine, self.y)
+        self.product(gradient.mT, self.x, out=self.gradients[0])
+        torch.sum(gradient, -2, out=self.gradients[1])
+        return self.product(gradient, self.weight) if wanted else None
+
+
+class Stack:
+    """A network of :func:`skae.networks.mlp`."""
+
+    layer_class = Layer
+
+    def __init__(self, network: nn.Sequential):
+        self.layers = []
+        for place, layer in enumerate(network):
+            if type(layer) is nn.Linear:
+                after = network[place + 1] if place + 1 < len(network) else None
+                curve = None if type(after) is nn.Linear else after
+                self.layers.append(self.layer_class(layer, curve))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
+        first, *others = self.layers
+        for layer in reversed(others):
+            gradient = layer.backward(gradient, wanted=True)
+        return first.backward(gradient, wanted)
+
+
+class Path:
+    """A :class:`LinearPath` around a stack."""
+
+    stack_class = Stack
+
+    def __init__(self, path: LinearPath):
+        self.path = path
+        self.stack = self.stack_class(path.network)
+        self.weight, self.change = path.weight.detach(), path.change.detach()
+        self.gain = None if path.gain is None else path.gain.detach().unsqueeze(-2)
+        self.product, self.add_product = PRODUCTS[self.change.dim()]
+        self.gradient = path.change.grad
+        self.bias = None if path.bias is None else path.bias.unsqueeze(-2)
+        self.box = (path.low, path.high) if path.finds_box else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.x = x
+        self.total = torch.add(self.weight, self.change, alpha=self.path.pace)
+        if self.box is not None:  # as path.cover does, at half its cost
+            low, high = x.aminmax(dim=-2)
+            torch.minimum(self.box[0], low, out=self.box[0])
+            torch.maximum(self.box[1], high, out=self.box[1])
+        self.curved = curved = self.stack.forward(x)
+        if self.gain is not None:
+            curved = curved * self.gain
+        if self.bias is not None:
+            curved = curved + self.bias
+        return self.add_product(curved, x, self.total)
+
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
+        self.product(self.x.mT, gradient, out=self.gradient)
+        if self.path.pace != 1.0:
+            self.gradient *= self.path.pace
+        straight = gradient
+        if self.gain is not None:
+            torch.sum(gradient * self.curved, -2, out=self.path.gain.grad)
+            gradient = gradient * self.gain
+        into = self.stack.backward(gradient, wanted)
+        return self.add_product(into, straight, self.total.mT) if wanted else None
+
+
+def side_of(side: nn.Module, path_class: type[Path] = Path) -> Stack | Path:
+    """Take hold of an encoder or decoder that :func:`written_out` found to be known."""
+    is_path = type(side) is LinearPath
+    return path_class(side) if is_path else path_class.stack_class(side)
+
+
+# By the number of axes of a weight: a product, and one added to something.
+PRODUCTS = {2: (torch.mm, torch.addmm), 3: (torch.bmm, torch.baddbmm)}

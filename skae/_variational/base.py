@@ -1,0 +1,239 @@
+"""What users do with a posterior and a prior: the part that variational classes share."""
+
+import copy
+import inspect
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import clone
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from skae._base import code_basis
+from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
+from skae._base.sampling import check_count, check_pairs, mix
+from skae._base.transformer import torch_dtype
+from skae._data.dataset import Batch, Rows
+from skae._data.statistics import Statistics, describe
+from skae._nn.autoencoder import LinearPath, paths
+from skae._training.net import AutoencoderNet
+from skae._training.trainer import Fitting
+from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions
+from skae._variational.initialization import make_likelihood, make_variational_parts
+from skae._variational.module import (
+    NegativeELBO,
+    VariationalModule,
+    log_evidence,
+    posterior_moments,
+)
+from skae._variational.posterior_collapse import (
+    Usage,
+    comparable,
+    compare,
+    warn_of_collapse,
+)
+from skae._variational.sample_quality import spread_out
+
+# A density may keep all codes that it is fitted to; mixtures do not.
+MAX_CODES, MAX_MIXED_CODES = 5_000, 50_000
+
+
+class VariationalAutoencoder(BaseAutoencoder):
+    """What :class:`VAETransformer` and :class:`ConditionalVAE` share. Abstract."""
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "kl_warm_up": [Interval(Real, 0, 1, closed="both")],
+        "free_bits": [Interval(Real, 0, None, closed="left")],
+        "likelihood": [StrOptions({"gaussian", "bernoulli"})],
+        "noise": [
+            StrOptions({"feature", "shared"}),
+            Interval(Real, 0, None, closed="neither"),
+        ],
+        "prior": [StrOptions({"normal"}), HasMethods(["fit", "sample", "score_samples"])],
+        "n_importance_samples": [AT_LEAST_ONE],
+    }
+
+    # Fitting.
+
+    @property
+    def _standardizes(self) -> bool:
+        """Whether training starts at components that do not depend on units."""
+        return self.likelihood == "gaussian" and isinstance(self.noise, str)
+
+    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+        return describe(rows, self.n_components, trained, self._standardizes)
+
+    def _make_module(self, statistics: Statistics) -> VariationalModule:
+        return VariationalModule(**make_variational_parts(self, statistics))
+
+    def _make_criterion(self, statistics: Statistics) -> nn.Module:
+        likelihood = make_likelihood(self.likelihood, statistics)
+        return NegativeELBO(likelihood, self.beta, self.kl_warm_up, self.free_bits)
+
+    def _renew(self, module: nn.Module, criterion: NegativeELBO) -> None:
+        criterion.beta = self.beta
+        criterion.kl_warm_up = self.kl_warm_up
+        criterion.free_bits = self.free_bits
+
+    def _provisional(self, net: AutoencoderNet) -> dict:
+        return {**super()._provisional(net), "prior_": None}
+
+    def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
+        super()._adopt(net, fitting)
+        vars(self).pop("noise_variance_", None)
+        if self.likelihood == "gaussian":
+            self.noise_variance_ = _noise_variance(self.module_)
+        self.prior_ = self._fit_prior(fitting.rows, net.seed)
+        if not fitting.in_parts:
+            warn_of_collapse(self, fitting.rows, np.random.RandomState(net.seed))
+
+    def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
+        usage = Usage.of(self.net_, rows, torch_dtype(rows.x.dtype), self._chunk())
+        order = torch.arange(len(usage.kl))
+        if not goes_on:  # most used first
+            order = usage.kl.argsort(descending=True, stable=True)
+            basis = self.module_.basis
+            permutation = torch.eye(len(order), dtype=torch.float64)[:, order]
+            basis.turn(torch.zeros_like(basis.shift), permutation.to(basis.shift))
+        self.kl_per_component_ = usage.kl[order].numpy()
+        self.active_units_ = usage.n_active
+        decoder = self.module_.decoder
+        if isinstance(decoder, LinearPath):
+            known = torch.stack([decoder.low, decoder.high])
+            known[:, : len(order)] = usage.extremes  # what follows is the condition
+            decoder.cover(known)
+        for path in paths(self.module_):
+            path.settle()
+
+    def _fit_prior(self, rows: Rows, seed: int):
+        """Fit the density of codes, if one is wanted, to draws from their posteriors."""
+        if isinstance(self.prior, str):
+            return None
+        mixes = isinstance(self.prior, (GaussianMixture, BayesianGaussianMixture))
+        n_codes = MAX_MIXED_CODES if mixes else MAX_CODES
+        rows = rows.subset(spread_out(len(rows), n_codes))
+        mean, deviation = self._moments(rows)
+        noise = np.random.RandomState(seed).normal(size=mean.shape)
+        prior = clone(self.prior)
+        if prior.get_params().get("random_state", 0) is None:
+            prior.set_params(random_state=seed)
+        prior.fit(mean + deviation * noise)
+        return prior
+
+    # Codes and rows, condition included.
+
+    def _encode(self, rows: Rows) -> np.ndarray:
+        return self._map(code_basis.encode, rows)
+
+    def _decode(self, codes: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
+        return self._map(code_basis.decode, Rows(codes, condition=condition))
+
+    def _moments(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the posterior, in the basis of the codes."""
+        moments = self._map(posterior_moments, rows)
+        mean, deviation = np.split(moments, 2, axis=1)
+        return mean, deviation
+
+    def _evidence(self, rows: Rows, n_draws: int | None = None) -> np.ndarray:
+        """Importance-weighted log-likelihood of each row."""
+        self._check_probabilities(rows)
+        # One seed for good, so that a row has one score.
+        shape = n_draws or self.n_importance_samples, self._n_features_out
+        draws = torch.as_tensor(np.random.RandomState(0).normal(size=shape))
+        log_prior = None if self.prior_ is None else partial(_log_density, self.prior_)
+        function = partial(
+            log_evidence, noise=draws, log_prior=log_prior, n_at_once=self._chunk()
+        )
+        return self._map(function, rows, dtype=np.float64)
+
+    def _draw_codes(self, n_samples: int, random_state) -> np.ndarray:
+        if self.prior_ is None:
+            return random_state.normal(size=(n_samples, self._n_features_out))
+        prior, options = self.prior_, {}
+        if "random_state" in inspect.signature(prior.sample).parameters:
+            options["random_state"] = random_state
+        elif hasattr(prior, "random_state"):
+            prior = copy.copy(prior)
+            prior.random_state = random_state
+        drawn = prior.sample(n_samples, **options)
+        if isinstance(drawn, tuple):  # a mixture's come with labels, sorted by them
+            drawn = random_state.permutation(drawn[0])
+        return np.asarray(drawn, dtype=np.float64)
+
+    def _generate(
+        self, codes: np.ndarray, condition: np.ndarray | None, noise: bool, random_state
+    ) -> np.ndarray:
+        """Rows for codes: the decoder's mean, or a draw about it."""
+        if not noise:
+            return self._decode(codes, condition)
+        # Drawn for all rows at once: a draw must not depend on how they are chunked.
+        noises = random_state.normal(size=(len(codes), self.n_features_in_))
+        return self._map(_draw, Rows(codes, noises, condition))
+
+    def _interpolate(self, before: Rows, after: Rows, n_steps: int) -> np.ndarray:
+        """Decode the lines between codes: (n_pairs, n_steps, n_features)."""
+        check_count(n_steps, "n_steps")
+        check_pairs(len(before), len(after))
+        codes = mix(self._encode(before), self._encode(after), n_steps)
+        condition = before.condition
+        if condition is not None:
+            condition = mix(condition, after.condition, n_steps)
+        return self._decode(codes, condition).reshape(len(before), n_steps, -1)
+
+    def _traverse(
+        self, component: int, values, codes: np.ndarray, condition: np.ndarray | None
+    ) -> np.ndarray:
+        """Decode codes whose one component takes each value in turn."""
+        n_components = codes.shape[1]
+        if not isinstance(component, Integral) or not 0 <= component < n_components:
+            raise ValueError(
+                f"component={component!r} must be an integer from 0 to "
+                f"{n_components - 1}: there are n_components={n_components}."
+            )
+        values = np.asarray(values, dtype=np.float64).ravel()
+        swept = np.repeat(codes[:, None], len(values), axis=1)
+        swept[:, :, component] = values
+        if condition is not None:
+            condition = np.repeat(condition, len(values), axis=0)
+        flat = self._decode(swept.reshape(-1, n_components), condition)
+        return flat.reshape(len(codes), len(values), -1)
+
+    def _centre(self) -> np.ndarray:
+        """The code in the middle of the prior."""
+        return np.zeros((1, self._n_features_out))
+
+    def _direction(self, before: Rows, after: Rows) -> np.ndarray:
+        return self._encode(after).mean(axis=0) - self._encode(before).mean(axis=0)
+
+    def _figures(self, rows: Rows) -> pd.Series:
+        """What ``diagnose`` returns."""
+        usage = Usage.of(self.net_, rows, torch_dtype(rows.x.dtype), self._chunk())
+        figures = {
+            "log_likelihood": float(self._evidence(rows).mean()),
+            "kl": float(usage.kl.sum()),
+            "active_units": float(usage.n_active),
+        }
+        # A seed of its own: the figures of the same rows are the same.
+        compared = compare(self, comparable(rows), check_random_state(0))
+        return pd.Series(figures | compared)
+
+
+def _draw(module: VariationalModule, batch: Batch) -> Tensor:
+    return module.draw(batch.x, batch.condition, noise=batch.target)
+
+
+def _noise_variance(module: VariationalModule) -> np.ndarray:
+    """Of each feature, in the units of X."""
+    with torch.no_grad():
+        deviation = module.log_noise.exp().double() * module.outputs.spread
+    return deviation.square().cpu().numpy()
+
+
+def _log_density(prior, codes: Tensor) -> Tensor:
+    return torch.as_tensor(prior.score_samples(codes.cpu().double().numpy()))

@@ -1,0 +1,160 @@
+"""Labels that are not given are inferred: which one makes a row most likely?
+
+The evidence of a row under each label, with the labels' shares in training, is Bayes'
+rule. For a code without a row there is naive Bayes on the codes of training.
+"""
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.naive_bayes import GaussianNB
+from sklearn.utils import ClassifierTags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skae._data.conditions import Labels, Numbers
+from skae._data.dataset import Rows
+from skae._variational.base import VariationalAutoencoder
+
+# Draws of the evidence where it only has to tell labels apart.
+LABEL_DRAWS = 8
+
+
+def _may_predict(estimator) -> bool:
+    """Numbers cannot be told apart by the evidence."""
+    return not isinstance(getattr(estimator, "_condition", None), Numbers)
+
+
+class LabelsByEvidence(VariationalAutoencoder):
+    """What a conditional class knows of y that it is not given. Abstract."""
+
+    _private_state = (*VariationalAutoencoder._private_state, "_condition", "_labeller")
+
+    def _adopt(self, net, fitting) -> None:
+        super()._adopt(net, fitting)
+        self._labeller = None
+        if isinstance(self._condition, Labels):
+            codes = self._encode(fitting.rows)
+            if codes.std(axis=0).all():  # else codes tell nothing apart
+                labels = fitting.rows.condition.argmax(axis=1)
+                self._labeller = GaussianNB().fit(codes, labels)
+
+    def _provisional(self, net) -> dict:
+        known = {"_condition": self._condition, "_labeller": None}
+        if isinstance(self._condition, Labels):
+            known["classes_"] = self.classes_
+        return {**super()._provisional(net), **known}
+
+    # Conditions.
+
+    def _rows(self, X, y) -> Rows:
+        """X with its condition, which is inferred if there is no y."""
+        check_is_fitted(self)
+        X = self._validate(X)
+        return Rows(X, condition=self._condition_of(X, y))
+
+    def _condition_of(self, X: np.ndarray, y) -> np.ndarray:
+        if y is not None:
+            return self._condition.columns(y, X.shape[0])
+        most_likely = self._log_proba(X, "this method").argmax(axis=1)
+        return np.eye(len(self.classes_), dtype=np.float32)[most_likely]
+
+    def _condition_of_codes(self, codes: np.ndarray, y) -> np.ndarray:
+        if y is not None:
+            return self._condition.columns(y, len(codes))
+        self._need_labels("this method")
+        if self._labeller is None:
+            places = np.full(len(codes), self._condition.share.argmax())
+        else:
+            places = self._labeller.predict(codes)
+        return np.eye(len(self.classes_), dtype=np.float32)[places]
+
+    def _need_labels(self, what: str) -> None:
+        if not isinstance(self._condition, Labels):
+            raise ValueError(
+                f"{what} cannot infer y: fit saw continuous numbers, and only labels can "
+                "be told apart by the evidence. Pass y. In a Pipeline, enable metadata "
+                "routing and call set_transform_request(y=True)."
+            )
+
+    def _joint(self, X: np.ndarray, n_draws: int, what: str) -> np.ndarray:
+        """Log-density of each row together with each label: (n_samples, n_classes)."""
+        self._need_labels(what)
+        n_draws = min(n_draws, self.n_importance_samples)
+        logs = []
+        for place, log_share in enumerate(self._condition.log_share):
+            condition = np.zeros((X.shape[0], len(self.classes_)), dtype=np.float32)
+            condition[:, place] = 1.0
+            evidence = self._evidence(Rows(X, condition=condition), n_draws)
+            logs.append(evidence + log_share)
+        return np.column_stack(logs)
+
+    def _marginal(self, X: np.ndarray) -> np.ndarray:
+        """Log-density of each row, whatever its label."""
+        return logsumexp(
+            self._joint(X, self.n_importance_samples, "score_samples"), axis=1
+        )
+
+    def _log_proba(self, X: np.ndarray, what: str) -> np.ndarray:
+        joint = self._joint(X, LABEL_DRAWS, what)
+        # So far from all that none has a density, nothing but the shares is known.
+        nowhere = np.isneginf(joint).all(axis=1)
+        joint[nowhere] = self._condition.log_share
+        return joint - logsumexp(joint, axis=1, keepdims=True)
+
+    # Predicting.
+
+    @available_if(_may_predict)
+    def predict_proba(self, X):
+        """Probability of each label, by the evidence and the share of labels in training.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+            In the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return np.exp(self._log_proba(self._validate(X), "predict_proba"))
+
+    @available_if(_may_predict)
+    def predict_log_proba(self, X):
+        """Logarithm of :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes), float64
+            In the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self._log_proba(self._validate(X), "predict_log_proba")
+
+    @available_if(_may_predict)
+    def predict(self, X):
+        """Return the most probable label, see :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Members of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.classes_[self._log_proba(self._validate(X), "predict").argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags = ClassifierTags()  # it predicts, besides
+        return tags

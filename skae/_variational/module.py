@@ -1,0 +1,311 @@
+"""What variational autoencoders compute: a posterior, a bound in nats, its evidence.
+
+Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014; for the evidence, Burda,
+Grosse & Salakhutdinov, "Importance weighted autoencoders", ICLR 2016.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae._nn.autoencoder import AutoencoderModule
+
+HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+# The least noise that is learned, in standard deviations of a feature. The density of a
+# copy of another column, or of a value that recurs, has no bound.
+NOISE_FLOOR = 1e-3
+MAX_LOG_VARIANCE = 20.0  # of the posterior, either way: more is out of float32's reach
+
+
+class VariationalOutput(NamedTuple):
+    reconstruction: Tensor  # (n_samples, n_outputs), standardised mean, or logits
+    code: Tensor  # (n_samples, n_components), a draw from the posterior
+    mean: Tensor  # (n_samples, n_components), of the posterior
+    log_variance: Tensor  # (n_samples, n_components), of the posterior
+    log_noise: Tensor | None  # (n_outputs,) or (1,), log of its standard deviation
+
+
+# What is seen, given the decoder's output.
+
+
+class Gaussian(nn.Module):
+    """Features that are normal about the reconstruction, each by itself.
+
+    A feature that was constant in training has no density, and counts for nothing.
+
+    Parameters
+    ----------
+    spread : Tensor of shape (n_outputs,)
+        Standard deviation of each feature, in the units of X.
+    """
+
+    def __init__(self, spread: Tensor):
+        super().__init__()
+        varies = spread > 0
+        self.register_buffer("counted", varies.float())
+        # From standardised units to those of X.
+        self.register_buffer("log_unit", spread[varies].double().log().sum())
+
+    def nats(self, reconstruction: Tensor, target: Tensor, log_noise: Tensor) -> Tensor:
+        """Minus the log-density of each row of targets, in the units of X."""
+        error = (target - reconstruction) * (-log_noise).exp()
+        each = 0.5 * error.square() + (log_noise + HALF_LOG_TAU)
+        return each @ self.counted + self.log_unit
+
+    def disturb(self, reconstruction: Tensor, log_noise: Tensor, noise: Tensor) -> Tensor:
+        """A row about the reconstruction, by standard normal noise."""
+        return reconstruction + noise * log_noise.exp() * self.counted
+
+
+class Bernoulli(nn.Module):
+    """Features in [0, 1], each the probability of a 1."""
+
+    def nats(self, logits: Tensor, target: Tensor, log_noise: None) -> Tensor:
+        # torch's own does not broadcast.
+        return (F.softplus(logits) - target * logits).sum(dim=-1)
+
+    def disturb(self, logits: Tensor, log_noise: None, noise: Tensor) -> Tensor:
+        """By standard normal noise, logits that are 0 or 1 as probabilities."""
+        level = torch.special.ndtr(noise)
+        return torch.where(level < logits.sigmoid(), torch.inf, -torch.inf)
+
+
+class Noise(nn.Module):
+    """The logarithm of the standard deviation of what is seen about what is decoded.
+
+    Parameters
+    ----------
+    deviation : Tensor of shape (n_outputs,) or (1,)
+        In standardised units; where it is learned, the first guess.
+
+    learned : bool
+        Whether training changes it.
+    """
+
+    def __init__(self, deviation: Tensor, learned: bool):
+        super().__init__()
+        self.learned = learned
+        if learned:
+            above = deviation.clamp(min=2 * NOISE_FLOOR).square() - NOISE_FLOOR**2
+            self.log_variance = nn.Parameter(above.log().float())
+        else:
+            self.register_buffer("log_variance", 2 * deviation.log().float())
+
+    def forward(self) -> Tensor:
+        if not self.learned:
+            return self.log_variance / 2
+        floor = torch.full_like(self.log_variance, 2 * math.log(NOISE_FLOOR))
+        return torch.logaddexp(self.log_variance, floor) / 2
+
+
+# The module and what it is trained on.
+
+
+class VariationalModule(AutoencoderModule):
+    """Encoder to a normal posterior, decoder from a draw of it.
+
+    The encoder gives the posterior's means and then the logarithms of its variances.
+
+    Parameters
+    ----------
+    likelihood : Gaussian or Bernoulli
+        What is seen, given the reconstruction.
+
+    noise : Noise or None
+        Of a Gaussian likelihood.
+
+    **parts : dict
+        Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
+    """
+
+    def __init__(self, *, likelihood: nn.Module, noise: Noise | None, **parts):
+        super().__init__(**parts)
+        self.likelihood = likelihood
+        self.noise = noise
+
+    def posterior(
+        self, x: Tensor, condition: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance."""
+        both = self.encoder(self.encoder_input(x, condition))
+        mean, log_variance = both.chunk(2, dim=-1)
+        return mean, log_variance.clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
+
+    def encoder_input(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return x if condition is None else torch.cat([x, condition.to(x)], dim=-1)
+
+    def to_code(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.posterior(x, condition)[0]
+
+    def from_code(self, code: Tensor, condition: Tensor | None = None) -> Tensor:
+        if condition is not None:
+            code = torch.cat([code, condition.to(code)], dim=-1)
+        return self.decoder(code)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> VariationalOutput:
+        mean, log_variance = self.posterior(x, condition)
+        code = mean + (log_variance / 2).exp() * self._draw_like(mean)
+        reconstruction = self.from_code(code, condition)
+        return VariationalOutput(reconstruction, code, mean, log_variance, self.log_noise)
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
+        if self.noise is None or not self.noise.learned:
+            return torch.ones(())
+        output = self(x, condition)
+        error = (target - output.reconstruction) * (-output.log_noise).exp()
+        counted = self.likelihood.counted
+        misfit = error.square().mean(dim=0) @ counted
+        return (misfit / counted.sum().clamp(min=1)).cpu()
+
+    @torch.no_grad()
+    def recalibrate(self, found: Tensor) -> None:
+        # What is fitted leaves smaller errors than what is new, and a density that
+        # expects the former is far off on the latter. The reverse is chance.
+        if self.noise is not None and self.noise.learned:
+            now = self.noise.log_variance
+            wider = now + found.clamp(min=1.0).log().to(now)
+            # No feature's noise exceeds its whole variance, 1.
+            now.copy_(torch.maximum(now, wider.clamp(max=0.0)))
+
+    def draw(self, code: Tensor, condition: Tensor | None, noise: Tensor) -> Tensor:
+        """Rows about what the user's codes decode to, in the units of X."""
+        raw = self.basis.inverse(code).to(self._dtype)
+        mean, noise = self.from_code(raw, condition), noise.to(self._dtype)
+        return self.outputs.inverse(self.likelihood.disturb(mean, self.log_noise, noise))
+
+    @property
+    def log_noise(self) -> Tensor | None:
+        return None if self.noise is None else self.noise()
+
+    def _draw_like(self, mean: Tensor) -> Tensor:
+        generator = self.generator
+        if not self.training:  # always the same, so that looks can be compared
+            generator = torch.Generator(mean.device).manual_seed(0)
+        return torch.empty_like(mean).normal_(generator=generator)
+
+
+def kl_from_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of each component, in nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+
+
+class NegativeELBO(nn.Module):
+    """Minus the evidence lower bound of each row, in nats of the rows as given.
+
+    Parameters
+    ----------
+    likelihood : Gaussian or Bernoulli
+        What is seen, given the reconstruction.
+
+    beta : float
+        Weight of the divergence from the prior.
+
+    kl_warm_up : float
+        Share of the training over which that weight grows from 0.
+
+    free_bits : float
+        Nats of a component's mean divergence that cost nothing.
+    """
+
+    # How much of the training is done; the net that trains says so.
+    done = 1.0
+
+    def __init__(
+        self, likelihood: nn.Module, beta: float, kl_warm_up: float, free_bits: float
+    ):
+        super().__init__()
+        self.likelihood = likelihood
+        self.beta = beta
+        self.kl_warm_up = kl_warm_up
+        self.free_bits = free_bits
+        # The parts of the last call's mean, for the history.
+        self.terms: dict[str, Tensor] = {}
+
+    def forward(self, output: VariationalOutput, target: Tensor) -> Tensor:
+        nats = self.likelihood.nats(output.reconstruction, target, output.log_noise)
+        kl = kl_from_standard_normal(output.mean, output.log_variance)
+        total = kl.sum(dim=-1)
+        self.terms = {"reconstruction": nats.detach().mean(), "kl": total.detach().mean()}
+        if self.free_bits > 0:
+            is_free = kl.detach().mean(dim=0) < self.free_bits
+            total = torch.where(is_free, self.free_bits, kl).sum(dim=-1)
+        return nats + self._weight() * total
+
+    def _weight(self) -> float:
+        # Weights are judged by the objective, not by how far the warm-up has come.
+        if not self.training or self.done >= self.kl_warm_up:
+            return self.beta
+        return self.beta * self.done / self.kl_warm_up
+
+
+# The evidence.
+
+
+def log_evidence(
+    module: VariationalModule,
+    batch,
+    noise: Tensor,
+    log_prior: Callable[[Tensor], Tensor] | None = None,
+    n_at_once: int = 8192,
+) -> Tensor:
+    """Importance-weighted log-density of each row, in nats of the rows as given.
+
+    Parameters
+    ----------
+    module : VariationalModule
+        In evaluation mode.
+
+    batch : Batch
+        Rows in the units of the data.
+
+    noise : Tensor of shape (n_draws, n_components)
+        Standard normal; all rows share it, so that a row's value depends on no other.
+
+    log_prior : callable, default=None
+        Log-density of codes, (n_codes, n_components) -> (n_codes,), in the user's basis.
+        None is the standard normal.
+
+    n_at_once : int, default=8192
+        How many codes to decode at once; the values do not depend on it.
+
+    Returns
+    -------
+    values : Tensor of shape (n_rows,), float64
+    """
+    x = module.standardize(batch.x)
+    target = x if module.outputs is module.inputs else module.outputs(batch.x).to(x)
+    condition = batch.condition
+    mean, log_variance = module.posterior(x, condition)
+    deviation, log_noise = (log_variance / 2).exp(), module.log_noise
+    total = torch.full((len(x),), -torch.inf, dtype=torch.float64, device="cpu")
+    noise = noise.to(x.dtype).to(x.device)  # a float64 tensor never gets to mps
+    for draws in noise.split(max(1, n_at_once // len(x))):
+        code = mean + deviation * draws[:, None]  # (n_draws, n_rows, n_components)
+        flat = code.flatten(0, 1)
+        seen = None if condition is None else condition.repeat(len(draws), 1)
+        decoded = module.from_code(flat, seen).unflatten(0, code.shape[:2])
+        nats = module.likelihood.nats(decoded, target, log_noise)
+        # Constants of the two normal densities cancel, unless the prior is another.
+        prior = -0.5 * code.square().sum(dim=-1)
+        if log_prior is not None:
+            constant = code.shape[-1] * HALF_LOG_TAU
+            own = log_prior(module.basis(flat)).to(flat.dtype).to(flat.device)
+            prior = own.unflatten(0, code.shape[:2]) + constant
+        proposal = -0.5 * (draws.square().sum(dim=-1)[:, None] + log_variance.sum(dim=-1))
+        weights = (prior - proposal - nats).logsumexp(dim=0)
+        total = torch.logaddexp(total, weights.cpu().double())
+    return total - math.log(len(noise))
+
+
+def posterior_moments(module: VariationalModule, batch) -> Tensor:
+    """Mean and standard deviation of the posterior, side by side, as users see them."""
+    x = module.standardize(batch.x)
+    mean, log_variance = module.posterior(x, batch.condition)
+    # The basis permutes, and a permutation takes deviations as it takes means.
+    order = module.basis.rotation.to(mean)
+    return torch.cat([module.basis(mean), (log_variance / 2).exp() @ order], dim=1)

@@ -1,0 +1,131 @@
+"""Whether a fitted code says something, and samples look like rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skae._data.dataset import Batch, Rows
+from skae._training.net import AutoencoderNet
+from skae._utils.warnings import warn_caller
+from skae._variational.module import VariationalModule, kl_from_standard_normal
+from skae._variational.sample_quality import (
+    Neighborhoods,
+    continuity,
+    have_in_common,
+    n_compared,
+    spread_out,
+)
+from skae.exceptions import CollapseWarning
+
+# A component is in use where the posterior's mean varies by more than this (Burda et
+# al.); the prior's variance is 1.
+ACTIVE_VARIANCE = 0.01
+# Shares below which fit warns.
+LEAST_CODE_USE, LEAST_COVERAGE = 0.001, 0.2
+
+
+class Usage(NamedTuple):
+    """What the components of the code do over some rows, in the user's basis."""
+
+    kl: Tensor  # (n_components,), nats
+    variance: Tensor  # (n_components,), of the posterior's mean
+    extremes: Tensor  # (2, n_components), least and largest mean, in the decoder's basis
+
+    @property
+    def n_active(self) -> int:
+        return int((self.variance > ACTIVE_VARIANCE).sum())
+
+    @classmethod
+    def of(
+        cls, net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int
+    ) -> "Usage":
+        totals, extremes = None, None
+        for sums, outermost in net.apply(_sum_up, rows, dtype, chunk):
+            totals = sums if totals is None else totals + sums
+            seen = outermost if extremes is None else torch.cat([extremes, outermost])
+            extremes = torch.stack(seen.aminmax(dim=0))
+        kl, mean, square = totals / len(rows)
+        return cls(kl, square - mean.square(), extremes)
+
+
+def _sum_up(module: VariationalModule, batch: Batch) -> tuple[Tensor, Tensor]:
+    mean, log_variance = module.posterior(module.standardize(batch.x), batch.condition)
+    kl = kl_from_standard_normal(mean, log_variance)
+    sums = torch.stack([kl.sum(dim=0), mean.sum(dim=0), mean.square().sum(dim=0)])
+    order = module.basis.rotation.to(sums)
+    return (sums @ order).cpu().double(), torch.stack(mean.aminmax(dim=0)).cpu()
+
+
+def comparable(rows: Rows) -> Rows:
+    """As many rows as can be compared with each other."""
+    return rows.subset(spread_out(len(rows), n_compared(rows.n_features)))
+
+
+def compare(estimator, rows: Rows, random_state) -> dict[str, float]:
+    """Figures of samples beside rows, features in units of their standard deviation."""
+    real, decode = _in_one_unit(estimator, rows)
+    codes = estimator._encode(rows).astype(np.float64)
+    again = decode(codes)
+    drawn = decode(estimator._draw_codes(len(real), random_state))
+    partner = random_state.permutation(len(codes))
+    halfway = decode((codes + codes[partner]) / 2)
+    variance = np.square(real - real.mean(axis=0)).sum()
+    moved = np.square(again - decode(np.zeros_like(codes))).sum()
+    around = Neighborhoods(real)
+    return {
+        "code_use": float(moved / variance) if variance > 0 else 0.0,
+        "coverage": around.covered(drawn),
+        "reconstruction_coverage": around.covered(again),
+        "completeness": around.holding(drawn),
+        "interpolability": around.holding(halfway),
+        "continuity": continuity(decode, codes, random_state),
+    }
+
+
+def _in_one_unit(estimator, rows: Rows):
+    """Rows, and a decoder of codes under the rows' conditions, in the same units."""
+    unit = estimator.module_.inputs.divisor.cpu().numpy()
+    x, _, condition = rows[:]
+    condition = None if condition is None else condition.numpy()
+
+    def decode(codes: np.ndarray) -> np.ndarray:
+        return estimator._decode(codes, condition) / unit
+
+    return x.double().numpy() / unit, decode
+
+
+def warn_of_collapse(estimator, rows: Rows, random_state) -> None:
+    """Warn if a code that could say something does not, or if samples lack variety."""
+    rows = comparable(rows)
+    found = {"code_use": 0.0}
+    if estimator.active_units_ > 0:
+        found = compare(estimator, rows, random_state)
+    if found["code_use"] < LEAST_CODE_USE:
+        if _is_needed(estimator, rows):
+            problem = "The posterior has collapsed: no component says anything of a row."
+            if estimator.active_units_ > 0:
+                share = f"{found['code_use']:.2%}"
+                problem = f"The decoder ignores the code: it explains {share} of X."
+            warn_caller(
+                f"{problem} Lower beta={estimator.beta} or raise "
+                f"kl_warm_up={estimator.kl_warm_up}, set free_bits=0.1, or freeze parts "
+                "of the encoder for some epochs; diagnose(X) tells more.",
+                CollapseWarning,
+            )
+    elif found["coverage"] < LEAST_COVERAGE * found["reconstruction_coverage"]:
+        warn_caller(
+            "Samples lack the variety of the data (mode collapse): they reach "
+            f"{found['coverage']:.1%} of the rows' neighbourhoods, reconstructions "
+            f"{found['reconstruction_coverage']:.1%}. Codes do not follow the prior: "
+            f"raise beta={estimator.beta}, or fit a prior to them, such as "
+            "prior=GaussianMixture(10); diagnose(X) tells more.",
+            CollapseWarning,
+        )
+
+
+def _is_needed(estimator, rows: Rows) -> bool:
+    """Whether features have something in common beyond what a condition gives them."""
+    real, decode = _in_one_unit(estimator, rows)
+    return have_in_common(real - decode(np.zeros((len(rows), estimator.n_components))))

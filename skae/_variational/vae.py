@@ -1,0 +1,307 @@
+"""The variational autoencoder: probabilistic PCA with a curved subspace.
+
+Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014.
+"""
+
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skae._base.sampling import check_count
+from skae._data.dataset import Rows
+from skae._utils.docstrings import documented
+from skae._variational.base import VariationalAutoencoder
+
+
+@documented
+class VAETransformer(VariationalAutoencoder):
+    """Variational autoencoder: codes that can be drawn, and a likelihood for every row.
+
+    Prefer it to :class:`AutoencoderTransformer` when new rows are to be generated, when
+    codes should fill the space between rows, or when the score of a row has to be a
+    log-likelihood, as that of :class:`sklearn.decomposition.PCA`,
+    :class:`sklearn.mixture.GaussianMixture` and :class:`sklearn.neighbors.KernelDensity`
+    is. It maximises the evidence lower bound in nats, with reconstruction and divergence
+    both summed, and a noise that is learned. So neither units nor the number of features
+    shift the balance between the two, and nothing has to be scaled or weighed.
+
+    Training begins at probabilistic PCA. Codes have the standard normal as prior, do not
+    depend on the units of X, and are ordered by how much they say. The encoder's last
+    layer holds means and then log-variances, so an ``encoder=`` builder is asked for
+    ``n_out = 2 * n_components``.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of components of a code. More than the data call for do no harm: the
+        divergence switches them off.
+
+    {variational}
+
+    {parameters}
+
+    Attributes
+    ----------
+    {variational_attributes}
+
+    {attributes}
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : The linear case with ``noise="shared"``.
+    sklearn.decomposition.FactorAnalysis : The linear case with ``noise="feature"``.
+
+    References
+    ----------
+    Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014,
+    https://arxiv.org/abs/1312.6114
+
+    Higgins et al., "beta-VAE: learning basic visual concepts with a constrained
+    variational framework", ICLR 2017, https://openreview.net/forum?id=Sy2fzU9gl
+
+    Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", ICLR 2016,
+    https://arxiv.org/abs/1509.00519
+
+    Rybkin, Daniilidis & Levine, "Simple and effective VAE training with calibrated
+    decoders", ICML 2021, https://arxiv.org/abs/2006.13202
+
+    Kingma et al., "Improving variational inference with inverse autoregressive flow",
+    NeurIPS 2016, https://arxiv.org/abs/1606.04934 (free bits)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import VAETransformer
+    >>> X, _ = load_wine(return_X_y=True)
+    >>> vae = VAETransformer(2, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (178, 2)
+    >>> vae.sample(3, random_state=0).shape
+    (3, 13)
+    >>> vae.score(X) > PCA(2).fit(X).score(X)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        beta=1.0,
+        kl_warm_up=0.1,
+        free_bits=0.0,
+        likelihood="gaussian",
+        noise="feature",
+        prior="normal",
+        n_importance_samples=64,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        init="pca",
+        learning_rate=7e-3,
+        batch_size="auto",
+        max_iter="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change="auto",
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.beta = beta
+        self.kl_warm_up = kl_warm_up
+        self.free_bits = free_bits
+        self.likelihood = likelihood
+        self.noise = noise
+        self.prior = prior
+        self.n_importance_samples = n_importance_samples
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.init = init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _rows(self, X) -> Rows:
+        check_is_fitted(self)
+        return Rows(self._validate(X))
+
+    def posterior(self, X):
+        """Say which codes a row may have.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_components)
+            Means of the posterior, what :meth:`transform` returns.
+
+        deviation : ndarray of shape (n_samples, n_components)
+            Standard deviations of the posterior, 1 where a component says nothing.
+        """
+        return self._moments(self._rows(X))
+
+    def score_samples(self, X):
+        """Log-likelihood of each row, in nats.
+
+        It is the importance-weighted bound with ``n_importance_samples`` draws, which
+        rises towards the exact value with their number, under the prior of
+        :meth:`sample`: the standard normal, or the density ``prior_`` if one was fitted.
+        The draws are the same for all rows and calls. With ``likelihood="gaussian"`` it
+        is the density of X in its own units, comparable with that of PCA; features
+        that were constant in training have none and count for nothing.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), float64
+            Log-likelihoods. Higher is better.
+        """
+        return self._evidence(self._rows(X))
+
+    def score(self, X, y=None):
+        """Return the mean of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data in the units of the training data.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        score : float
+            Mean log-likelihood, in nats. Higher is better.
+        """
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples=1, *, random_state=None, noise=True):
+        """Generate rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draws.
+
+        noise : bool, default=True
+            Draw each row about what its code decodes to, as the model says that data
+            arise. With False the decoder's means are returned, which look cleaner.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), float64
+            Rows in the units of the training data.
+        """
+        check_is_fitted(self)
+        check_count(n_samples, "n_samples")
+        random_state = check_random_state(random_state)
+        codes = self._draw_codes(n_samples, random_state)
+        return self._generate(codes, None, noise, random_state)
+
+    def interpolate(self, X_from, X_to, n_steps=10):
+        """Lead from rows to others through the space of codes.
+
+        Parameters
+        ----------
+        X_from, X_to : array-like of shape (n_pairs, n_features)
+            Where paths begin, and where they end.
+
+        n_steps : int, default=10
+            Rows of a path, both ends included.
+
+        Returns
+        -------
+        paths : ndarray of shape (n_pairs, n_steps, n_features)
+            What the codes on the straight line decode to; the ends are the
+            reconstructions of the rows given.
+        """
+        return self._interpolate(self._rows(X_from), self._rows(X_to), n_steps)
+
+    def traverse(self, component, values, at=None):
+        """Show what a component does.
+
+        Parameters
+        ----------
+        component : int
+            Which one, from 0.
+
+        values : array-like of shape (n_values,)
+            Values that it takes in turn; the prior's standard deviation is 1.
+
+        at : array-like of shape (n_rows, n_features), default=None
+            Rows whose codes the others stay at. None is the centre of the prior, 0.
+
+        Returns
+        -------
+        X : ndarray of shape (n_values, n_features) or (n_rows, n_values, n_features)
+            What the codes decode to; with ``at=None`` there is no axis of rows.
+        """
+        check_is_fitted(self)
+        codes = self._centre() if at is None else self._encode(self._rows(at))
+        swept = self._traverse(component, values, codes, None)
+        return swept[0] if at is None else swept
+
+    def direction(self, X_from, X_to):
+        """Return the code of a difference, for arithmetic on codes.
+
+        Parameters
+        ----------
+        X_from, X_to : array-like of shape (n_rows, n_features)
+            Rows without and with what the direction is to mean; their numbers may differ.
+
+        Returns
+        -------
+        direction : ndarray of shape (n_components,)
+            From the mean code of ``X_from`` to that of ``X_to``. Rows get what ``X_to``
+            has by ``inverse_transform(transform(X) + direction)``.
+        """
+        return self._direction(self._rows(X_from), self._rows(X_to))
+
+    def diagnose(self, X):
+        """Say how well the model generates what the rows are made of.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, best held out. Distances are taken between at most 1,000 of them.
+
+        Returns
+        -------
+        figures : Series
+            ``log_likelihood``, ``kl`` : mean, in nats.
+            ``active_units`` : number of components whose mean varies by over 0.01.
+            ``code_use`` : variance that the reconstructions have, of that of X.
+            ``coverage`` : share of the rows whose neighbourhood some sample reaches.
+            ``reconstruction_coverage`` : the same of the rows' reconstructions.
+            ``completeness`` : share of the samples within a row's neighbourhood.
+            ``interpolability`` : the same of points halfway between rows' codes.
+            ``continuity`` : change of the output per change of the code.
+            Features are in units of their standard deviation there, and samples
+            without noise; a neighbourhood reaches to the fifth nearest row.
+        """
+        return self._figures(self._rows(X))

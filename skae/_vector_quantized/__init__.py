@@ -1,0 +1,1 @@
+"""The vector-quantised autoencoder and its prior."""

@@ -1,0 +1,179 @@
+"""Where training on code books starts: a linear map of positions, k-means on each.
+
+Two maps are compared. Components dealt out so that positions share the variance evenly
+(by product) lose least of normal rows: Ge, He, Ke & Sun, "Optimized product
+quantization", IEEE TPAMI 36(4), 2014. Blocks of neighbouring columns keep together what
+belongs together in images and sequences: Jégou, Douze & Schmid, "Product quantization
+for nearest neighbor search", IEEE TPAMI 33(1), 2011.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from skae._base.initialization import make_parts
+from skae._data.dataset import Rows
+from skae._data.statistics import Statistics, describe
+from skae._vector_quantized.codebook import Quantiser
+
+SAMPLE_ROWS, SAMPLE_VALUES = 10_000, 2**26
+COMPARED_ROWS = 4_000  # by which the two maps are compared, one half of them
+FAINT = 1e-6  # a variance that counts for nothing, beside the largest
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledStatistics(Statistics):
+    """What is known of the rows before training, and some of them.
+
+    Attributes
+    ----------
+    sample : ndarray of shape (n_sampled, n_features)
+        Rows that the network will see, in the units of the data.
+
+    n_codes, code_dim : int
+        Number of words in a code book, and their length.
+    """
+
+    sample: np.ndarray
+    n_codes: int
+    code_dim: int
+
+    @property
+    def code_unit(self) -> float:
+        """What one unit of the code is, in units of X.
+
+        One for all components, so that distances of codes are distances of rows.
+        """
+        unit = np.sqrt(np.mean(np.square(self.deviations)))
+        return float(unit or np.sqrt(np.mean(np.square(self.spread))) or 1.0)
+
+
+def describe_sampled(
+    rows: Rows,
+    trained: Rows,
+    *,
+    n_positions: int,
+    n_codes: int,
+    code_dim: int,
+    shared: bool,
+) -> SampledStatistics:
+    """Take the statistics of rows, their components in the order of the positions.
+
+    Parameters
+    ----------
+    rows, trained : Rows
+        What to describe, and those of them that the network will see.
+
+    n_positions, n_codes, code_dim : int
+        Number of words in a code, number of words in a book, length of a word.
+
+    shared : bool
+        Whether there is one book for all positions.
+    """
+    found = describe(rows, n_positions * code_dim, trained)
+    n_some = min(len(trained), SAMPLE_ROWS, max(1, SAMPLE_VALUES // rows.n_features))
+    some = trained.subset(np.linspace(0, len(trained) - 1, n_some).astype(int))
+    sample = some[:].x.numpy()
+    starts = [deal_out(found, n_positions)]
+    if n_positions > 1 and not shared:
+        starts.append(in_blocks(found, sample, n_positions))
+        errors = [quantisation_error(s, sample, n_positions, n_codes) for s in starts]
+        starts = [starts[int(np.argmin(errors))]]
+    return SampledStatistics(
+        **vars(starts[0]), sample=sample, n_codes=n_codes, code_dim=code_dim
+    )
+
+
+def deal_out(statistics: Statistics, n_positions: int) -> Statistics:
+    """Order components so that positions share the variance evenly, by product."""
+    variances = np.square(statistics.deviations)
+    least = max(FAINT * variances[0], np.finfo(np.float64).tiny)
+    gains = np.log(np.maximum(variances / least, 1.0))
+    positions: list[list[int]] = [[] for _ in range(n_positions)]
+    logs = np.zeros(n_positions)
+    for component, gain in enumerate(gains):
+        full = [len(held) * n_positions == len(variances) for held in positions]
+        place = int(np.argmin(np.where(full, np.inf, logs)))
+        positions[place].append(component)
+        logs[place] += gain
+    order = np.concatenate(positions)
+    return replace(
+        statistics,
+        components=statistics.components[:, order],
+        deviations=statistics.deviations[order],
+    )
+
+
+def in_blocks(statistics: Statistics, sample: np.ndarray, n_positions: int) -> Statistics:
+    """Give each position a block of neighbouring columns, and their components."""
+    components = np.zeros_like(statistics.components)
+    deviations = np.zeros_like(statistics.deviations)
+    blocks = np.array_split(np.arange(len(statistics.mean)), n_positions)
+    places = np.array_split(np.arange(len(deviations)), n_positions)
+    for columns, held in zip(blocks, places, strict=True):
+        if len(columns) > 0:
+            block = describe(Rows(np.ascontiguousarray(sample[:, columns])), len(held))
+            components[np.ix_(columns, held)] = block.components
+            deviations[held] = block.deviations
+    return replace(statistics, components=components, deviations=deviations)
+
+
+def quantisation_error(
+    statistics: Statistics, sample: np.ndarray, n_positions: int, n_codes: int
+) -> float:
+    """Of one half of some rows, by code books of the other half."""
+    few = sample[:: -(-len(sample) // COMPARED_ROWS)] - statistics.mean
+    half = -(-len(few) // 2)
+    code = few @ statistics.components
+    error = np.square(few[half:]).sum() - np.square(code[half:]).sum()
+    for part in np.split(code, n_positions, axis=1):
+        known = torch.as_tensor(part[:half])
+        words = begin_with_means(known, n_codes, seed=0).numpy()
+        distances = np.square(words).sum(axis=1) - 2 * part[half:] @ words.T
+        error += (distances.min(axis=1) + np.square(part[half:]).sum(axis=1)).sum()
+    return float(error)
+
+
+def make_quantised_parts(estimator, statistics: SampledStatistics) -> dict:
+    """Return the arguments of :class:`skae._vector_quantized.module.QuantisedModule`."""
+    n_positions = estimator.n_components
+    unit = np.full(n_positions * statistics.code_dim, statistics.code_unit)
+    parts = make_parts(estimator, statistics, unit)
+    with torch.no_grad():
+        x = parts["inputs"](torch.as_tensor(statistics.sample)).float()
+        encoder = parts["encoder"].eval()
+        code = encoder(x).unflatten(1, (n_positions, -1))
+        encoder.train()
+    by_book = code.transpose(0, 1)
+    if estimator.shared_codebook:
+        by_book = by_book.flatten(0, 1)[None]
+    begin = STARTS[estimator.codebook_init]
+    books = [begin(part, statistics.n_codes) for part in by_book]
+    quantiser = Quantiser(torch.stack(books))
+    quantiser.weigh(code)
+    return {**parts, "quantiser": quantiser, "n_positions": n_positions}
+
+
+def begin_with_means(code: Tensor, n_codes: int, seed: int | None = None) -> Tensor:
+    """Words at the centres of clusters."""
+    if seed is None:
+        seed = int(torch.randint(2**31 - 1, ()))
+    code = code.contiguous()
+    n_found = min(n_codes, len(code.unique(dim=0)))
+    means = KMeans(n_found, n_init=1, max_iter=50, random_state=seed).fit(code.numpy())
+    words = torch.as_tensor(means.cluster_centers_)
+    # Words that there is no use for wait where they can be told apart.
+    return torch.cat([words, begin_at_random(code, n_codes - n_found)])
+
+
+def begin_at_random(code: Tensor, n_codes: int) -> Tensor:
+    """Words drawn from a normal density, column by column with the codes' moments."""
+    spread = code.std(dim=0, correction=0)
+    noise = torch.randn(n_codes, code.shape[1], dtype=code.dtype)
+    return code.mean(dim=0) + spread * noise
+
+
+STARTS = {"kmeans": begin_with_means, "random": begin_at_random}

@@ -1,0 +1,114 @@
+"""Trains the density of code sequences, by the loop that trains all modules."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skae._data.dataset import Batch, Rows
+from skae._training.adamw import FlatAdamW
+from skae._training.net import AutoencoderNet
+from skae._training.validation import count_valid, hold_out
+from skae._utils.runtime import borrowed_generator, count_weights, suitable_threads
+from skae._vector_quantized.transformer_prior import (
+    CodePrior,
+    sequence_nats,
+    smoothed_log_share,
+)
+
+LEARNING_RATE, WEIGHT_DECAY = 2e-3, 1.0
+LEAST_BATCH, MOST_BATCH = 32, 256
+N_LOOKS = 50
+
+
+class PriorNet(AutoencoderNet):
+    """An :class:`AutoencoderNet` whose rows are numbers of words."""
+
+    def prepare(self, batch: Batch) -> Batch:
+        index = self.to_device(batch.x)
+        return Batch(index, index, self.to_device(batch.condition))
+
+    def row_losses(self, batch: Batch) -> Tensor:
+        return sequence_nats(self.module_, batch)
+
+
+def fit_prior(
+    numbers: np.ndarray,
+    condition: np.ndarray | None,
+    *,
+    n_codes: int,
+    shared: bool,
+    n_epochs: int | None,
+    validation_fraction: float | None,
+    seed: int,
+    device: torch.device,
+) -> PriorNet:
+    """Fit a density to code sequences.
+
+    Parameters
+    ----------
+    numbers : ndarray of int of shape (n_samples, n_positions)
+        The sequences.
+
+    condition : ndarray of shape (n_samples, n_conditions) or None
+        What is known of each row besides.
+
+    n_codes : int
+        Number of words in a code book.
+
+    shared : bool
+        Whether there is one book for all positions.
+
+    n_epochs : int or None
+        Passes over the sequences. None chooses by their number.
+
+    validation_fraction : float or None
+        Share of the sequences that are held out, to stop by. None holds none out.
+
+    seed : int
+        Of all draws.
+
+    device : torch.device
+        Where to compute.
+    """
+    rows = Rows(numbers, condition=condition)
+    train, valid = rows, None
+    n_valid = 0
+    if validation_fraction is not None:
+        n_valid = count_valid(len(rows), validation_fraction)
+    if n_valid > 0:  # of two rows none can be spared
+        parts = hold_out(len(rows), n_valid, np.random.RandomState(seed))
+        train, valid = map(rows.subset, parts)
+    batch_size = int(np.clip(len(train) // 16, LEAST_BATCH, MOST_BATCH))
+    n_steps = int(np.clip(600 * np.sqrt(len(rows) / 1000), 150, 6000))
+    if n_epochs is not None:
+        n_steps = n_epochs * -(-len(train) // batch_size)
+    with borrowed_generator(seed, device), torch.device("cpu"):
+        prior = _untrained(train, n_codes, shared)
+    net = PriorNet(
+        prior,
+        nn.Identity(),
+        n_steps=n_steps,
+        check_every=max(1, n_steps // N_LOOKS),
+        patience=N_LOOKS // 2,
+        seed=seed,
+        optimizer=FlatAdamW,
+        optimizer__weight_decay=WEIGHT_DECAY,
+        lr=LEARNING_RATE,
+        batch_size=batch_size,
+        callbacks=[],
+        device=str(device),
+        train_split=None,
+        verbose=0,
+    )
+    with suitable_threads(count_weights(prior) * numbers.shape[1], batch_size):
+        net.fit((train, valid))
+    net.finish(list(net.history))
+    return net
+
+
+def _untrained(rows: Rows, n_codes: int, shared: bool) -> CodePrior:
+    batch = rows[:]
+    counts = [torch.bincount(column, minlength=n_codes) for column in batch.x.T]
+    n_conditions = 0 if batch.condition is None else batch.condition.shape[1]
+    share = smoothed_log_share(torch.stack(counts))
+    return CodePrior(share, 1 if shared else len(counts), n_conditions)

@@ -1,0 +1,266 @@
+"""Rows beside what an autoencoder gives back of them."""
+
+import numpy as np
+
+from skae.displays._data import (
+    Units,
+    check_at_least_one,
+    feature_names,
+    first_rows,
+    reconstruct,
+    row_names,
+    to_array,
+    write,
+)
+from skae.displays._samples import as_images, draw_images, images_size, with_margin
+from skae.displays._style import (
+    BLUE,
+    FAINT,
+    VERMILLION,
+    clear_frame,
+    legend_beside,
+    make_panels,
+)
+
+MAX_FEATURES = 20
+N_IMAGES, N_TABLE_ROWS = 10, 4
+
+
+class ReconstructionDisplay:
+    """Rows, their reconstructions, and the error of each.
+
+    Rows that are images are drawn as such, the original above. Rows of a table are
+    drawn feature by feature, in standard deviations, with a line from the original to
+    what came back: long lines are what the code has not kept.
+
+    Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
+
+    Parameters
+    ----------
+    X, X_reconstructed : ndarray of shape (n_rows, n_features)
+        The rows to draw, in one unit.
+
+    units : callable or None
+        Brings rows of a table to the units of the drawing, and has their name as
+        ``label``.
+
+    row_names, feature_names : list of str
+        What they are called.
+
+    image_shape : tuple of int or None, default=None
+        (height, width) or (channels, height, width) of a row; None is a table.
+
+    Attributes
+    ----------
+    errors_ : ndarray of shape (n_rows,)
+        Mean squared error of each row, in the units of X.
+
+    figure_ : matplotlib Figure
+        The figure.
+
+    axes_ : ndarray of matplotlib Axes
+        One for all images, or one for each row of a table.
+
+    ax_ : matplotlib Axes
+        The first of them.
+
+    image_ : AxesImage or None
+        The images, laid out as one.
+
+    originals_, reconstructions_ : list of Line2D
+        The points of each row of a table, from below; empty for images.
+
+    See Also
+    --------
+    skae.metrics.reconstruction_r2 : One number for all rows.
+
+    Examples
+    --------
+    >>> from matplotlib import pyplot as plt
+    >>> from sklearn.datasets import load_wine
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.displays import ReconstructionDisplay
+    >>> X, _ = load_wine(return_X_y=True, as_frame=True)
+    >>> autoencoder = AutoencoderTransformer(2, random_state=0).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(autoencoder, X, n_rows=3)
+    >>> [str(ax.get_title()).split(",")[0] for ax in display.axes_]
+    ['row 0', 'row 1', 'row 2']
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self, X, X_reconstructed, *, units, row_names, feature_names, image_shape=None
+    ):
+        self.X = X
+        self.X_reconstructed = X_reconstructed
+        self.units = units
+        self.row_names = row_names
+        self.feature_names = feature_names
+        self.image_shape = image_shape
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, n_rows=None, image_shape=None, ax=None, **kwargs
+    ):
+        """Reconstruct the first rows of X and draw both.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with ``reconstruct``, or ``transform`` and ``inverse_transform``.
+
+        X : array-like of shape (n_samples, n_features)
+            Rows. All of them say what a standard deviation is, the first are drawn.
+
+        n_rows : int, default=None
+            How many. None is 10 images, or 4 rows of a table.
+
+        image_shape : tuple of int, default=None
+            (height, width) or (channels, height, width) of a row; None is a table.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; the rows of a table divide its place. None makes a figure.
+
+        **kwargs : dict
+            Further arguments of :meth:`plot`.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            What was drawn.
+        """
+        back = reconstruct(estimator, first_rows(X, _count(n_rows, image_shape)))
+        names = feature_names(back.shape[1], X, estimator)
+        display = cls._make(X, back, names, image_shape)
+        return display.plot(ax, **kwargs)
+
+    @classmethod
+    def from_predictions(
+        cls, X, X_reconstructed, *, n_rows=None, image_shape=None, ax=None, **kwargs
+    ):
+        """Draw rows and reconstructions that are there already.
+
+        Parameters
+        ----------
+        X, X_reconstructed : array-like of shape (n_samples, n_features)
+            What rows should be, and what they came back as.
+
+        n_rows : int, default=None
+            How many to draw. None is 10 images, or 4 rows of a table.
+
+        image_shape : tuple of int, default=None
+            (height, width) or (channels, height, width) of a row; None is a table.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; the rows of a table divide its place. None makes a figure.
+
+        **kwargs : dict
+            Further arguments of :meth:`plot`.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            What was drawn.
+        """
+        back = to_array(first_rows(X_reconstructed, _count(n_rows, image_shape)))
+        names = feature_names(back.shape[1], X, X_reconstructed)
+        return cls._make(X, back, names, image_shape).plot(ax, **kwargs)
+
+    @classmethod
+    def _make(cls, X, back: np.ndarray, names: list[str], image_shape):
+        rows = to_array(first_rows(X, len(back)))
+        if rows.shape[1] != back.shape[1]:
+            raise ValueError(
+                f"X has {rows.shape[1]} features, and reconstructions have "
+                f"{back.shape[1]}. If rows are to become others, pass what they should "
+                "be: ReconstructionDisplay.from_predictions(Y, estimator.reconstruct(X))."
+            )
+        return cls(
+            rows,
+            back[: len(rows)],
+            # Images are drawn as they are, and X may be large.
+            units=None if image_shape else Units.of_rows(to_array(X)),
+            row_names=row_names(X)[: len(back)],
+            feature_names=names,
+            image_shape=image_shape,
+        )
+
+    def plot(self, ax=None, *, cmap="gray", max_features=MAX_FEATURES):
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; the rows of a table divide its place. None makes a figure.
+
+        cmap : str or Colormap, default="gray"
+            Colours of grey images.
+
+        max_features : int, default=20
+            The most features of a table to draw: those with the largest errors.
+
+        Returns
+        -------
+        self : ReconstructionDisplay
+            The display, with what was drawn as attributes.
+        """
+        self.errors_ = np.square(self.X - self.X_reconstructed).mean(axis=1)
+        self.image_, self.originals_, self.reconstructions_ = None, [], []
+        if self.image_shape is None:
+            self._plot_table(ax, check_at_least_one(max_features, "max_features"))
+        else:
+            self._plot_images(ax, cmap)
+        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+        return self
+
+    def _plot_images(self, ax, cmap) -> None:
+        images = as_images(np.stack([self.X, self.X_reconstructed]), self.image_shape)
+        self.axes_ = make_panels(ax, images_size(images))
+        labels = [write(error) for error in self.errors_]
+        extremes = self.X.min(), self.X.max()
+        lines = ["original", "reconstruction"]
+        self.image_ = draw_images(self.axes_[0], images, extremes, cmap, lines, labels)
+        self.axes_[0].set_xlabel("mean squared error (units of X, squared)")
+
+    def _plot_table(self, ax, max_features: int) -> None:
+        before, after = self.units(self.X), self.units(self.X_reconstructed)
+        worst = np.argsort(-np.abs(before - after).mean(axis=0), kind="stable")
+        shown = np.sort(worst[:max_features])
+        n_rows = len(before)
+        size = 3.4 + 1.8 * n_rows, 1.2 + 0.22 * len(shown)
+        self.axes_ = make_panels(ax, size, 1, n_rows)
+        for row, panel in enumerate(self.axes_):
+            self._draw_row(panel, before[row, shown], after[row, shown])
+            error = f"row {self.row_names[row]},\nMSE {write(self.errors_[row])}"
+            panel.set_title(error, fontsize=10)
+            panel.set_xlim(*with_margin(np.stack([before, after])[..., shown]))
+            labels = [self.feature_names[i] for i in shown] if row == 0 else []
+            panel.set_yticks(range(len(shown)), labels or [""] * len(shown), fontsize=9)
+        # In the middle of the panels, which share it.
+        self.axes_[(n_rows - 1) // 2].set_xlabel(f"value, {self.units.label}")
+        if len(shown) < self.X.shape[1]:
+            text = f"{len(shown)} of {self.X.shape[1]} features, those of largest error"
+            self.axes_[0].set_ylabel(text, fontsize=9)
+        legend_beside(self.axes_[-1], [self.originals_[-1], self.reconstructions_[-1]])
+
+    def _draw_row(self, ax, before: np.ndarray, after: np.ndarray) -> None:
+        places = np.arange(len(before))
+        ax.hlines(places, before, after, color=FAINT, linewidth=2, zorder=1)
+        style = {"linestyle": "none", "markersize": 6}
+        self.originals_ += ax.plot(
+            before, places, marker="o", color=BLUE, label="original", **style
+        )
+        style |= {"marker": "D", "markersize": 5, "fillstyle": "none"}
+        self.reconstructions_ += ax.plot(
+            after, places, color=VERMILLION, label="reconstruction", **style
+        )
+        ax.set_ylim(len(before) - 0.5, -0.5)
+        ax.grid(axis="y", color="0.93")
+        ax.set_axisbelow(True)
+        clear_frame(ax)
+
+
+def _count(n_rows: int | None, image_shape) -> int:
+    if n_rows is None:
+        return N_TABLE_ROWS if image_shape is None else N_IMAGES
+    return check_at_least_one(n_rows, "n_rows")

@@ -1,0 +1,101 @@
+"""Batches hold every row once; nothing is copied before."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from skae._data.dataset import (
+    RUN,
+    RUNS_AT_ONCE,
+    Batch,
+    Rows,
+    ShuffledBatches,
+    nearby_order,
+)
+
+
+def standardized(batch):
+    return Batch(batch.x, batch.x, batch.condition)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.booleans())
+def test_batches_hold_every_row_once_and_are_of_like_size(n_rows, batch_size, cache):
+    rows = Rows(np.arange(n_rows, dtype=float)[:, None])
+    generator = torch.Generator().manual_seed(0)
+    batches = list(ShuffledBatches(rows, standardized, batch_size, generator, cache))
+
+    seen = torch.cat([batch.x for batch in batches]).flatten()
+    lengths = [len(batch.x) for batch in batches]
+    assert sorted(seen.tolist()) == list(range(n_rows))
+    assert max(lengths) <= batch_size
+    assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_uncached_batches_have_the_rows_of_cached_ones(kind):
+    x = kind(np.random.RandomState(0).normal(size=(1000, 3)))
+    passes = []
+    for cache in (True, False):
+        generator = torch.Generator().manual_seed(0)
+        rows = Rows(x).subset(np.random.RandomState(1).permutation(1000)[:900])
+        batches = list(ShuffledBatches(rows, standardized, 64, generator, cache))
+        assert {len(batch.x) for batch in batches} <= {60}
+        passes.append(torch.cat([batch.x for batch in batches]))
+
+    ordered = [x[x[:, 0].argsort()] for x in passes]
+    torch.testing.assert_close(*ordered)
+    assert not torch.equal(*passes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3 * RUN * RUNS_AT_ONCE), st.integers(0, 2**31 - 1))
+def test_nearby_order_has_every_row_once(n_rows, seed):
+    order = nearby_order(n_rows, torch.Generator().manual_seed(seed))
+
+    assert torch.equal(order.sort().values, torch.arange(n_rows))
+
+
+def test_nearby_order_reads_few_pages_at_a_time():
+    order = nearby_order(100 * RUN * RUNS_AT_ONCE, torch.Generator().manual_seed(0))
+
+    runs_read = (order[: RUN * RUNS_AT_ONCE] // RUN).unique()
+
+    assert len(runs_read) == RUNS_AT_ONCE
+
+
+@pytest.mark.parametrize("view", ["reversed", "fortran", "read-only", "list of rows"])
+def test_any_layout_becomes_a_batch_and_the_caller_keeps_the_data(view):
+    x = np.random.RandomState(0).normal(size=(9, 3))
+    if view == "reversed":
+        x = x[::-1]
+    elif view == "fortran":
+        x = np.asfortranarray(x)
+    elif view == "read-only":
+        x.flags.writeable = False
+    index = slice(2, 6) if view != "list of rows" else np.array([5, 0])
+
+    batch = Rows(x)[index]
+
+    np.testing.assert_array_equal(batch.x.numpy(), x[index])
+
+
+def test_subsets_of_subsets_and_what_travels_with_x():
+    x = np.arange(10.0)[:, None]
+    rows = Rows(x, target=-x, condition=x + 0.5).subset(np.array([8, 2, 4]))
+
+    batch = rows.subset(np.array([2, 0]))[:]
+
+    assert batch.x.flatten().tolist() == [4, 8]
+    assert batch.target.flatten().tolist() == [-4, -8]
+    assert batch.condition.flatten().tolist() == [4.5, 8.5]
+
+
+def test_read_only_and_reversed_memory_is_served():
+    x = np.arange(12.0).reshape(6, 2)[::-1]
+    x.setflags(write=False)
+
+    assert Rows(x)[0:2].x.tolist() == [[10, 11], [8, 9]]
