@@ -1,4 +1,4 @@
-"""Imports point down: between packages by a short list, within a package without circles."""
+"""Imports point down between packages, and make no circle within one."""
 
 import ast
 from graphlib import TopologicalSorter

@@ -9,7 +9,7 @@ from numbers import Real
 import torch
 
 from skae._base.estimator import BaseAutoencoder
-from skae._base.initialization import make_parts
+from skae._base.initialization import make_components
 from skae._nn.autoencoder import AutoencoderModule
 from skae._utils.sklearn_compat import Interval
 from skae.losses import ReconstructionLoss
@@ -79,7 +79,9 @@ class ToyDenoiser(BaseAutoencoder):
         self.verbose = verbose
 
     def _make_module(self, statistics):
-        return NoisyModule(noise_level=self.noise_level, **make_parts(self, statistics))
+        return NoisyModule(
+            noise_level=self.noise_level, **make_components(self, statistics)
+        )
 
     def _make_criterion(self, statistics):
         return ReconstructionLoss("squared_error", torch.tensor(statistics.target_spread))

@@ -16,10 +16,10 @@ from skae._adversarial.net import AdversarialNet, MatchingLoss
 from skae._adversarial.priors import Mixture, Normal, SwissRoll
 from skae._base import code_basis
 from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
-from skae._base.initialization import make_parts
+from skae._base.initialization import make_components
 from skae._base.sampling import check_count, check_pairs, mix
 from skae._data.conditions import Labels, check_condition
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
 from skae._nn.autoencoder import AutoencoderModule, CodeBasis
 from skae._utils.docstrings import documented
@@ -210,10 +210,10 @@ class AdversarialAE(BaseAutoencoder):
                 "prior='normal' has no parts. Use prior='mixture' or 'swiss_roll'."
             )
 
-    def _make_rows(self, X: np.ndarray, y) -> Rows:
+    def _make_dataset(self, X: np.ndarray, y) -> Dataset:
         if not self.conditional:
             self._labels = None
-            return Rows(X)
+            return Dataset(X)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__}(conditional=True) requires y to be passed, but "
@@ -232,10 +232,10 @@ class AdversarialAE(BaseAutoencoder):
             self._labels.count(y)
         else:
             self._labels = Labels(y)
-        return Rows(X, condition=self._labels.columns(y, len(y)))
+        return Dataset(X, condition=self._labels.columns(y, len(y)))
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        parts = make_parts(self, statistics)
+        parts = make_components(self, statistics)
         # Inside, codes start with variance 1, and that is what users get.
         parts["basis"] = CodeBasis(torch.ones(self.n_components), turns=False)
         return AutoencoderModule(**parts)
@@ -254,7 +254,9 @@ class AdversarialAE(BaseAutoencoder):
     def _provisional(self, net: AdversarialNet) -> dict:
         return {**super()._provisional(net), "_labels": self._labels}
 
-    def _renew(self, module: AutoencoderModule, criterion: MatchingLoss) -> None:
+    def _update_hyperparameters(
+        self, module: AutoencoderModule, criterion: MatchingLoss
+    ) -> None:
         criterion.prior = self._make_prior()
         criterion.divergence = self.divergence
 
@@ -338,7 +340,7 @@ class AdversarialAE(BaseAutoencoder):
     def _encode(self, X) -> np.ndarray:
         """Codes as an array, whatever container ``transform`` was set to give."""
         check_is_fitted(self)
-        return self._map(code_basis.encode, Rows(self._validate(X)))
+        return self._map(code_basis.encode, Dataset(self._validate(X)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

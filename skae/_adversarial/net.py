@@ -132,12 +132,12 @@ class AdversarialNet(AutoencoderNet):
         losses = self.criterion_(output, batch.target)
         return losses + self.criterion_.judge(output.code, batch.condition)
 
-    def _look(self, loss: Tensor | None = None) -> None:
-        super()._look(loss)
+    def _check(self, loss: Tensor | None = None) -> None:
+        super()._check(loss)
         if self.step_ < self.n_steps / 2:
             # Codes circle around the prior until the rate falls: patience begins then.
-            for watch in self._watches:
-                watch.n_misses = 0
+            for stopper in self._stoppers:
+                stopper.n_misses = 0
 
     def finish(self, history: list[dict]) -> None:
         super().finish(history)

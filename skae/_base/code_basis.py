@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._nn.autoencoder import AutoencoderModule, LinearPath
 from skae._training.net import AutoencoderNet
 
@@ -19,40 +19,42 @@ MAX_RATIO_ROWS = 2_000
 MAX_RATIO_DECODINGS = 64_000
 
 
-def settle_codes(
-    net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int, order: bool
+def finalize_codes(
+    net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int, order: bool
 ) -> None:
     """Tell the decoder which codes it has learned; centre and order them if asked."""
     # Put together as they come: small tensors kept from every chunk would pin down the
     # memory of all that was freed between them.
     sums, known = [0.0, 0.0, 0.0], None
-    for extremes, *parts in net.apply(_summary, rows, dtype, chunk):
+    for extremes, *parts in net.apply(_summary, dataset, dtype, chunk):
         sums = [total + part for total, part in zip(sums, parts, strict=True)]
         known = extremes if known is None else _outermost(torch.cat([known, extremes]))
     decoder = net.module_.decoder
     if isinstance(decoder, LinearPath):
         known = known.sort(dim=0).values
-        n_ignored = 1 if len(rows) >= OUTLIER_ROWS else 0
-        decoder.uncover()
-        decoder.cover(known[n_ignored : len(known) - n_ignored].to(decoder.low))
+        n_ignored = 1 if len(dataset) >= OUTLIER_ROWS else 0
+        decoder.reset_range()
+        decoder.update_range(known[n_ignored : len(known) - n_ignored].to(decoder.low))
     if order:
         total, squares, with_features = sums
-        mean = total / len(rows)
-        covariance = squares / len(rows) - torch.outer(mean, mean)
+        mean = total / len(dataset)
+        covariance = squares / len(dataset) - torch.outer(mean, mean)
         rotation = ordering(covariance, with_features)
         basis = net.module_.basis
         basis.turn(mean.to(basis.shift), rotation.to(basis.rotation))
 
 
-def widen_box(net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int) -> None:
+def widen_code_range(
+    net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int
+) -> None:
     """Tell the decoder that it has learned these rows, too.
 
     The basis stays as it is, so that codes mean the same after every part.
     """
     decoder = net.module_.decoder
     if isinstance(decoder, LinearPath):
-        for codes in net.apply(_to_code, rows, dtype, chunk):
-            decoder.cover(codes.to(decoder.low))
+        for codes in net.apply(_to_code, dataset, dtype, chunk):
+            decoder.update_range(codes.to(decoder.low))
 
 
 def _to_code(module: AutoencoderModule, batch: Batch) -> Tensor:
@@ -96,22 +98,24 @@ def ordering(covariance: Tensor, with_features: Tensor) -> Tensor:
 
 
 def explained_variance_ratio(
-    net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int
+    net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int
 ) -> np.ndarray:
     """Gain in R2 when a code joins those before it, the rest being at their mean, 0."""
     n_components = len(net.module_.basis.unit)
-    n_rows = min(len(rows), MAX_RATIO_ROWS, max(200, MAX_RATIO_DECODINGS // n_components))
-    rows = rows.subset(np.linspace(0, len(rows) - 1, n_rows).astype(int))
-    batch = rows[:]
+    n_samples = min(
+        len(dataset), MAX_RATIO_ROWS, max(200, MAX_RATIO_DECODINGS // n_components)
+    )
+    dataset = dataset.subset(np.linspace(0, len(dataset) - 1, n_samples).astype(int))
+    batch = dataset[:]
     target = (batch.x if batch.target is None else batch.target).double().numpy()
     total = np.square(target - target.mean(axis=0)).sum()
     if total == 0:
         return np.zeros(n_components)
-    codes = net.map_batches(encode, rows, dtype, chunk)
+    codes = net.map_batches(encode, dataset, dtype, chunk)
     errors = []
     for n_kept in range(n_components + 1):
         kept = np.where(np.arange(n_components) < n_kept, codes, 0.0)
-        kept = Rows(kept, condition=rows.condition)
+        kept = Dataset(kept, condition=dataset.condition)
         decoded = net.map_batches(decode, kept, dtype, chunk)
         errors.append(np.square(decoded - target).sum())
     return -np.diff(errors) / total

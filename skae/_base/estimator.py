@@ -18,13 +18,13 @@ from sklearn.utils.validation import validate_data
 from torch import nn
 
 from skae._base import code_basis
-from skae._base.initialization import describe_module, make_parts, resolve_widths
+from skae._base.initialization import describe_module, make_components, resolve_widths
 from skae._base.transformer import FLOATS, FittedAutoencoder, torch_dtype
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe
 from skae._nn.autoencoder import AutoencoderModule, paths
 from skae._training.net import AutoencoderNet
-from skae._training.trainer import Fitting
+from skae._training.trainer import Trainer
 from skae._utils.progress import progress_bar
 from skae._utils.runtime import resolve_device, suitable_threads
 from skae._utils.sklearn_compat import Interval, StrOptions, fit_context
@@ -62,11 +62,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
     }
 
     # How many differently initialised networks fit chooses from.
-    _n_starts = 1
+    _n_initializations = 1
     # What fit sets besides names that end with an underscore.
     _private_state: tuple[str, ...] = ("_n_features_out",)
     # Whether there is a partial_fit.
-    _learns_in_parts = True
+    _supports_partial_fit = True
 
     # What a variant defines.
 
@@ -76,15 +76,15 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
         """Return the untrained module."""
-        return AutoencoderModule(**make_parts(self, statistics))
+        return AutoencoderModule(**make_components(self, statistics))
 
-    def _make_rows(self, X: np.ndarray, y) -> Rows:
+    def _make_dataset(self, X: np.ndarray, y) -> Dataset:
         """Return X and what else the class trains on. y is ignored unless asked for."""
-        return Rows(X)
+        return Dataset(X)
 
-    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+    def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         """Return what the module starts from; ``trained`` are the rows it will see."""
-        return describe(rows, self.n_components, trained)
+        return describe(dataset, self.n_components, trained)
 
     # Fitting.
 
@@ -116,22 +116,22 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
             X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
             self._check_parameters(X)
-            rows = self._make_rows(X, y)
-            self._check_probabilities(rows)
+            dataset = self._make_dataset(X, y)
+            self._check_probabilities(dataset)
             if self.warm_start and hasattr(self, "net_"):
-                self._check_module(rows, "warm_start=True", "Use warm_start=False")
-            fitting = Fitting(self, rows, check_random_state(self.random_state))
+                self._check_module(dataset, "warm_start=True", "Use warm_start=False")
+            fitting = Trainer(self, dataset, check_random_state(self.random_state))
             context = self._init_callback_context(max_subtasks=fitting.max_epochs)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             net = self._train(fitting, context, X, X if y is None else y)
-            self._adopt(net, fitting)
+            self._store(net, fitting)
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=dict
         )
         return self
 
     @available_if(
-        lambda self: self._learns_in_parts and self._net_class is AutoencoderNet
+        lambda self: self._supports_partial_fit and self._net_class is AutoencoderNet
     )
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
@@ -165,21 +165,21 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             parts have trained.
         """
         with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
-            goes_on = hasattr(self, "net_")
+            resumes = hasattr(self, "net_")
             X = validate_data(
-                self, X, dtype=FLOATS, accept_sparse="csr", reset=not goes_on
+                self, X, dtype=FLOATS, accept_sparse="csr", reset=not resumes
             )
             self._check_parameters(X)
-            rows = self._make_rows(X, y)
-            self._check_probabilities(rows)
-            if goes_on:
-                self._check_module(rows, "partial_fit", "Clone the estimator")
+            dataset = self._make_dataset(X, y)
+            self._check_probabilities(dataset)
+            if resumes:
+                self._check_module(dataset, "partial_fit", "Clone the estimator")
             random_state = check_random_state(self.random_state)
-            fitting = Fitting(self, rows, random_state, in_parts=True)
+            fitting = Trainer(self, dataset, random_state, online=True)
             name = type(self).__name__
             with progress_bar(name, fitting.max_epochs, self.verbose) as advance:
                 net = fitting.run(lambda net: None, lambda net: advance(net.history[-1]))
-            self._adopt(net, fitting)
+            self._store(net, fitting)
         return self
 
     def _check_parameters(self, X: np.ndarray) -> None:
@@ -194,12 +194,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         resolve_widths(self.hidden_layer_sizes, X.shape[1])
         resolve_device(self.device)
 
-    def _check_probabilities(self, rows: Rows) -> None:
+    def _check_probabilities(self, dataset: Dataset) -> None:
         """Raise if a Bernoulli likelihood is asked for and targets are not in [0, 1]."""
         asked = [n for n in ("loss", "likelihood") if getattr(self, n, "") == "bernoulli"]
         if not asked:
             return
-        name, values = ("X", rows.x) if rows.target is None else ("y", rows.target)
+        name, values = (
+            ("X", dataset.x) if dataset.target is None else ("y", dataset.target)
+        )
         low, high = values.min(), values.max()
         if low < 0 or high > 1:
             hint = f" Divide {name} by 255 if these are grey values." if high > 2 else ""
@@ -208,10 +210,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
                 f"from {low:.6g} to {high:.6g}.{hint}"
             )
 
-    def _check_module(self, rows: Rows, doing: str, way_out: str) -> None:
+    def _check_module(self, dataset: Dataset, doing: str, way_out: str) -> None:
         """Raise if the parameters ask for another module than the fitted one."""
         made_with = self.net_.made_with
-        now = describe_module(self, rows)
+        now = describe_module(self, dataset)
         changed = {name: now[name] for name in now if now[name] != made_with[name]}
         if changed:
             earlier = {name: made_with[name] for name in changed}
@@ -220,7 +222,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
                 f"is {changed}. {way_out} to start anew."
             )
 
-    def _train(self, fitting: Fitting, context, X: np.ndarray, y) -> AutoencoderNet:
+    def _train(self, fitting: Trainer, context, X: np.ndarray, y) -> AutoencoderNet:
         """Run the fit, a task of scikit-learn's callbacks for each epoch."""
         epoch = None
 
@@ -246,36 +248,40 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         """What an estimator needs to be used as it is between two epochs."""
         return {"net_": net, "_n_features_out": len(net.module_.basis.unit)}
 
-    def _renew(self, module: AutoencoderModule, criterion: nn.Module) -> None:
+    def _update_hyperparameters(
+        self, module: AutoencoderModule, criterion: nn.Module
+    ) -> None:
         """Set what parameters may have changed since an earlier fit that goes on."""
 
-    def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
+    def _store(self, net: AutoencoderNet, fitting: Trainer) -> None:
         """Set what ``fit`` leaves."""
         if fitting.divergence:
             warn_caller(fitting.divergence, ConvergenceWarning)
-        n_trained = len(fitting.rows) - (fitting.n_valid if net.validation_.steps else 0)
+        n_trained = len(fitting.dataset) - (
+            fitting.n_valid if net.validation_.steps else 0
+        )
         n_epochs = max(1, fitting.count_epochs(n_trained, net.kept_step_))
-        goes_on = fitting.in_parts and fitting.earlier is not None
+        resumes = fitting.online and fitting.earlier is not None
         history = fitting.history
-        if goes_on:
+        if resumes:
             n_epochs += self.n_iter_
             history = [*self.net_.history, *history]
         self.n_iter_ = n_epochs
         net.finish(history)
-        net.made_with = describe_module(self, fitting.rows)
+        net.made_with = describe_module(self, fitting.dataset)
         self.net_ = net
         self._n_features_out = len(net.module_.basis.unit)
         with suitable_threads(net.n_weights, fitting.batch_size):
-            self._settle_codes(fitting.rows, goes_on)
+            self._finalize_codes(fitting.dataset, resumes)
 
-    def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
-        arguments = self.net_, rows, torch_dtype(rows.x.dtype), self._chunk()
-        if goes_on:
-            code_basis.widen_box(*arguments)
+    def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
+        arguments = self.net_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
+        if resumes:
+            code_basis.widen_code_range(*arguments)
         else:
-            code_basis.settle_codes(*arguments, order=self._orders_codes)
+            code_basis.finalize_codes(*arguments, order=self._orders_codes)
         for path in paths(self.module_):
-            path.settle()
+            path.freeze_range()
         if self._orders_codes:
             self.explained_variance_ratio_ = code_basis.explained_variance_ratio(
                 *arguments

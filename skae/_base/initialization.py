@@ -8,27 +8,33 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
-from skae._nn.autoencoder import CodeBasis, LinearPath, Probability, Standardizer, silence
+from skae._nn.autoencoder import (
+    CodeBasis,
+    LinearPath,
+    Probability,
+    Standardizer,
+    zero_initialize,
+)
 from skae.networks import mlp
 
 # From this many features on, the default networks are twice as wide.
 WIDE = 50
 
 
-class Start(NamedTuple):
+class LinearInitialization(NamedTuple):
     """The linear maps, in standardised units, that training begins at with ``"pca"``."""
 
     into: Tensor  # (n_in, n_out) of the encoder, float64
     into_bias: Tensor | None
     back: Tensor  # (n_in, n_out) of the decoder, float64
     back_bias: Tensor | None
-    box: Tensor  # (2, n_in) of the encoder: least and largest training inputs
-    codes_box: Tensor | None = None  # the decoder's; None finds it in training
+    training_range: Tensor  # (2, n_in) of the encoder: least and largest training inputs
+    code_range: Tensor | None = None  # the decoder's; None finds it in training
 
 
-def make_parts(
+def make_components(
     estimator, statistics: Statistics, code_unit: np.ndarray | None = None
 ) -> dict:
     """Return the arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
@@ -49,12 +55,12 @@ def make_parts(
         back, bias = to_logits(back, torch.as_tensor(statistics.target_mean))
     else:
         back = back / outputs.divisor
-    start = Start(
+    start = LinearInitialization(
         into=inputs.spread[:, None] * components / unit,
         into_bias=None,
         back=back,
         back_bias=bias,
-        box=inputs(torch.as_tensor(statistics.box)),
+        training_range=inputs(torch.as_tensor(statistics.training_range)),
     )
     sides = make_sides(estimator, statistics.n_features, start)
     return {**sides, "inputs": inputs, "outputs": outputs, "basis": CodeBasis(unit)}
@@ -87,7 +93,9 @@ def to_logits(back: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
     return back / (mean * (1 - mean)), mean.logit()
 
 
-def make_sides(estimator, n_features: int, start: Start) -> dict[str, nn.Module]:
+def make_sides(
+    estimator, n_features: int, start: LinearInitialization
+) -> dict[str, nn.Module]:
     """Build encoder and decoder, with their linear paths if the estimator wants them.
 
     Parameters
@@ -102,15 +110,17 @@ def make_sides(estimator, n_features: int, start: Start) -> dict[str, nn.Module]
         The linear maps, whose shapes are those of the networks.
     """
     maps = {
-        "encoder": (start.into, start.into_bias, start.box),
-        "decoder": (start.back, start.back_bias, start.codes_box),
+        "encoder": (start.into, start.into_bias, start.training_range),
+        "decoder": (start.back, start.back_bias, start.code_range),
     }
     sides = {}
-    for side, (weight, bias, box) in maps.items():
+    for side, (weight, bias, training_range) in maps.items():
         network = make_network(estimator, side, *weight.shape, n_features)
         if estimator.init == "pca":
             gain = getattr(estimator, side) is not None
-            network = LinearPath(network, weight, bias, box=box, gain=gain)
+            network = LinearPath(
+                network, weight, bias, training_range=training_range, gain=gain
+            )
         sides[side] = network
     return sides
 
@@ -145,7 +155,7 @@ def make_network(
     network = mlp(n_in, n_out, hidden_layer_sizes=widths, activation=estimator.activation)
     # Beside a linear path a network starts at zero. A user's may be of any kind and is
     # silenced from outside, by a gain.
-    return (silence(network) if estimator.init == "pca" else network).float()
+    return (zero_initialize(network) if estimator.init == "pca" else network).float()
 
 
 def resolve_widths(hidden_layer_sizes: str | Sequence[int], n_features: int) -> tuple:
@@ -189,7 +199,7 @@ def _code_unit(statistics: Statistics, init: str) -> np.ndarray:
     return np.maximum(statistics.deviations, floor)
 
 
-def describe_module(estimator, rows: Rows) -> dict:
+def describe_module(estimator, dataset: Dataset) -> dict:
     """What a module was made for and with, as far as it can be compared.
 
     Functions compare by name only: the same one is another object after unpickling.
@@ -203,7 +213,7 @@ def describe_module(estimator, rows: Rows) -> dict:
             function = getattr(value, "func", value)
             made[name] = getattr(function, "__name__", type(function).__name__)
     widths = made["hidden_layer_sizes"]
-    made["hidden_layer_sizes"] = list(resolve_widths(widths, rows.n_features))
-    made["n_features"] = rows.n_features
-    made["n_outputs"] = None if rows.target is None else rows.target.shape[1]
+    made["hidden_layer_sizes"] = list(resolve_widths(widths, dataset.n_features))
+    made["n_features"] = dataset.n_features
+    made["n_outputs"] = None if dataset.target is None else dataset.target.shape[1]
     return made

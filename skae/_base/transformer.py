@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._base import code_basis
-from skae._data.dataset import CHUNK, Rows
+from skae._data.dataset import CHUNK, Dataset
 from skae._nn.autoencoder import AutoencoderModule
 from skae._utils.runtime import suitable_threads
 
@@ -38,10 +38,10 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             "lr": "learning_rate",
             "dur": "seconds",
         }
-        rows = list(self.net_.history)
-        terms = [n for n in (rows[0] if rows else []) if n.startswith("train_")]
+        dataset = list(self.net_.history)
+        terms = [n for n in (dataset[0] if dataset else []) if n.startswith("train_")]
         terms = [n for n in terms if n != "train_loss" and not n.endswith("_best")]
-        frame = pd.DataFrame(rows, columns=[*columns, *terms])
+        frame = pd.DataFrame(dataset, columns=[*columns, *terms])
         # A refit has no rows held out; what skorch's callbacks read there is a replay.
         frame["valid_loss"] = frame["valid_loss"].where(frame["stage"] != "refit")
         return frame.rename(columns=columns)
@@ -63,7 +63,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         X = self._validate(X)
-        return self._map(code_basis.encode, Rows(X))
+        return self._map(code_basis.encode, Dataset(X))
 
     def inverse_transform(self, X):
         """Decode codes.
@@ -79,7 +79,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             Rows in the units of the training data, in the dtype of the codes.
         """
         check_is_fitted(self)
-        return self._map(code_basis.decode, Rows(self._validate_codes(X)))
+        return self._map(code_basis.decode, Dataset(self._validate_codes(X)))
 
     def reconstruct(self, X):
         """Encode and decode: ``inverse_transform(transform(X))`` in one pass.
@@ -96,7 +96,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         X = self._validate(X)
-        return self._map(code_basis.reconstruct, Rows(X))
+        return self._map(code_basis.reconstruct, Dataset(X))
 
     def score_samples(self, X):
         """Score each row by how well it is reconstructed.
@@ -115,7 +115,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         X = self._validate(X)
-        return -self._map(code_basis.mean_squared_error, Rows(X), dtype=np.float64)
+        return -self._map(code_basis.mean_squared_error, Dataset(X), dtype=np.float64)
 
     def score(self, X, y=None):
         """Return the mean of :meth:`score_samples`.
@@ -147,21 +147,21 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             )
         return X
 
-    def _map(self, function: Callable, rows: Rows, dtype=None) -> np.ndarray:
+    def _map(self, function: Callable, dataset: Dataset, dtype=None) -> np.ndarray:
         """Apply a function of module and batch; what comes out has the rows' dtype."""
         chunk = self._chunk()
-        with suitable_threads(self.net_.n_weights, min(chunk, len(rows))):
-            precision = torch_dtype(rows.x.dtype)
-            result = self.net_.map_batches(function, rows, precision, chunk)
-        return result.astype(dtype or rows.x.dtype, copy=False)
+        with suitable_threads(self.net_.n_weights, min(chunk, len(dataset))):
+            precision = torch_dtype(dataset.x.dtype)
+            result = self.net_.map_batches(function, dataset, precision, chunk)
+        return result.astype(dtype or dataset.x.dtype, copy=False)
 
     def _chunk(self) -> int:
         """How many rows fit into scikit-learn's ``working_memory``."""
         # A row passes through a handful of float64 copies of itself and wider layers.
         widest = max(self.n_features_in_, getattr(self, "n_outputs_", 0), 128)
         row_bytes = 8 * 16 * widest
-        n_rows = int(get_config()["working_memory"] * 2**20 / row_bytes)
-        return max(1, min(n_rows, CHUNK))
+        n_samples = int(get_config()["working_memory"] * 2**20 / row_bytes)
+        return max(1, min(n_samples, CHUNK))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

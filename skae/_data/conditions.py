@@ -31,11 +31,11 @@ class Labels:
         # A label that did not occur is not impossible.
         self.log_share = np.log(np.maximum(self.share, np.finfo(np.float64).tiny))
 
-    def columns(self, y, n_rows: int) -> np.ndarray:
+    def columns(self, y, n_samples: int) -> np.ndarray:
         """One row of columns for each of ``y``, which may be a single label."""
         y = np.asarray(y)
-        y = np.full(n_rows, y) if y.size == 1 else y.ravel()
-        _check_length(y, n_rows)
+        y = np.full(n_samples, y) if y.size == 1 else y.ravel()
+        _check_length(y, n_samples)
         known = np.isin(y, self.classes)
         if not known.all():
             raise ValueError(
@@ -62,7 +62,7 @@ class Numbers:
         rounding = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
         self.spread = np.where(spread > rounding, spread, 1.0)
 
-    def columns(self, y, n_rows: int) -> np.ndarray:
+    def columns(self, y, n_samples: int) -> np.ndarray:
         """One row of columns for each of ``y``, which may be those of a single row."""
         width = len(self.mean)
         try:
@@ -72,24 +72,24 @@ class Numbers:
                 f"y={y!r} is no number, and fit saw {width} numbers a row."
             ) from error
         if y.size == width:  # those of one row, for all
-            y = np.broadcast_to(y.reshape(1, width), (n_rows, width))
+            y = np.broadcast_to(y.reshape(1, width), (n_samples, width))
         elif y.ndim == 1 and width == 1:
             y = y[:, None]
         if y.ndim != 2 or y.shape[1] != width:
             raise ValueError(
                 f"y has shape {y.shape}, but fit saw {width} numbers a row. Pass shape "
-                f"({n_rows}, {width}), or the numbers of one row."
+                f"({n_samples}, {width}), or the numbers of one row."
             )
-        _check_length(y, n_rows)
+        _check_length(y, n_samples)
         if not np.isfinite(y).all():
             raise ValueError("y has values that are NaN or infinite. Drop their rows.")
         return ((y - self.mean) / self.spread).astype(np.float32)
 
 
-def _check_length(y: np.ndarray, n_rows: int) -> None:
-    if len(y) != n_rows:
+def _check_length(y: np.ndarray, n_samples: int) -> None:
+    if len(y) != n_samples:
         raise ValueError(
-            f"y has {len(y)} entries for {n_rows} rows. Pass one each, or a single one."
+            f"y has {len(y)} entries for {n_samples} samples. Pass one each, or one."
         )
 
 

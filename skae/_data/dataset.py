@@ -23,7 +23,7 @@ def chunk_size(n_values: int) -> int:
     return max(1, min(CHUNK, CHUNK_BYTES // (8 * n_values)))
 
 
-class Rows:
+class Dataset:
     """Arrays that share their first axis, and which of their rows count.
 
     Nothing is copied until a batch is taken, so that rows of a memory map stay on disk
@@ -63,20 +63,20 @@ class Rows:
         """Of a row and of its target, if that is another."""
         return self.n_features + (0 if self.target is None else self.target.shape[1])
 
-    def subset(self, index: np.ndarray) -> "Rows":
+    def subset(self, index: np.ndarray) -> "Dataset":
         index = index if self.index is None else self.index[index]
-        return Rows(self.x, self.target, self.condition, index)
+        return Dataset(self.x, self.target, self.condition, index)
 
-    def in_storage_order(self) -> "Rows":
+    def in_storage_order(self) -> "Dataset":
         """The same rows, in the order in which they lie in memory or on disk."""
         if self.index is None:
             return self
-        return Rows(self.x, self.target, self.condition, np.sort(self.index))
+        return Dataset(self.x, self.target, self.condition, np.sort(self.index))
 
     def __getitem__(self, index) -> Batch:
-        rows = index if self.index is None else self.index[index]
+        dataset = index if self.index is None else self.index[index]
         columns = (self.x, self.target, self.condition)
-        return Batch(*(None if c is None else _take(c, rows) for c in columns))
+        return Batch(*(None if c is None else _take(c, dataset) for c in columns))
 
     def chunks(self, size: int | None = None) -> Iterator[Batch]:
         size = size or chunk_size(self.n_values)
@@ -84,13 +84,13 @@ class Rows:
             yield self[start : start + size]
 
 
-def _take(values, rows: np.ndarray | slice) -> Tensor:
+def _take(values, dataset: np.ndarray | slice) -> Tensor:
     if issparse(values):
-        if isinstance(rows, slice):
-            return torch.from_numpy(values[rows].toarray())
-        dense = values[rows.ravel()].toarray()
-        return torch.from_numpy(dense.reshape(*rows.shape, -1))
-    part = values[rows]
+        if isinstance(dataset, slice):
+            return torch.from_numpy(values[dataset].toarray())
+        dense = values[dataset.ravel()].toarray()
+        return torch.from_numpy(dense.reshape(*dataset.shape, -1))
+    part = values[dataset]
     # A slice may be read-only or run backwards, which torch does not take.
     if not (part.flags.c_contiguous and part.flags.writeable):
         part = np.require(part, requirements=("C", "W"))
@@ -125,42 +125,42 @@ class ShuffledBatches:
 
     def __init__(
         self,
-        rows: Rows,
+        dataset: Dataset,
         prepare: Callable[[Batch], Batch],
         batch_size: int,
         generator: torch.Generator,
         cache: bool,
     ):
-        self.rows = rows if cache else rows.in_storage_order()
+        self.dataset = dataset if cache else dataset.in_storage_order()
         self.prepare = prepare
-        self.n_batches = -(-len(rows) // batch_size)
+        self.n_batches = -(-len(dataset) // batch_size)
         self.generator = generator
-        self.cached = _prepare_all(rows, prepare) if cache else None
+        self.cached = _prepare_all(dataset, prepare) if cache else None
 
     def __len__(self) -> int:
         return self.n_batches
 
     def _order(self) -> Tensor:
         if self.cached is None:
-            return nearby_order(len(self.rows), self.generator)
-        return torch.randperm(len(self.rows), generator=self.generator, device="cpu")
+            return nearby_order(len(self.dataset), self.generator)
+        return torch.randperm(len(self.dataset), generator=self.generator, device="cpu")
 
     def __iter__(self) -> Iterator[Batch]:
         for index in self._order().tensor_split(self.n_batches, dim=-1):
             if self.cached is None:
-                yield self.prepare(self.rows[index.sort().values.numpy()])
+                yield self.prepare(self.dataset[index.sort().values.numpy()])
             else:
                 yield select(self.cached, index)
 
     def in_order(self) -> Iterator[Batch]:
         """Every row once, prepared, in chunks."""
-        size = chunk_size(self.rows.n_values)
-        for start in range(0, len(self.rows), size):
-            rows = slice(start, start + size)
+        size = chunk_size(self.dataset.n_values)
+        for start in range(0, len(self.dataset), size):
+            dataset = slice(start, start + size)
             if self.cached is None:
-                yield self.prepare(self.rows[rows])
+                yield self.prepare(self.dataset[dataset])
             else:
-                yield select(self.cached, rows)
+                yield select(self.cached, dataset)
 
 
 class MemberBatches(ShuffledBatches):
@@ -177,30 +177,33 @@ class MemberBatches(ShuffledBatches):
         Which of the rows each member sees; None is all of them.
     """
 
-    def __init__(self, rows, prepare, batch_size, generators, cache, samples=None):
-        super().__init__(rows, prepare, batch_size, generators[0], cache)
-        self.rows = rows  # in the order that samples count in
+    def __init__(self, dataset, prepare, batch_size, generators, cache, samples=None):
+        super().__init__(dataset, prepare, batch_size, generators[0], cache)
+        self.dataset = dataset  # in the order that samples count in
         self.generators = generators
         self.samples = None if samples is None else torch.as_tensor(samples)
         if samples is not None:
             self.n_batches = -(-self.samples.shape[1] // batch_size)
 
     def _order(self) -> Tensor:
-        samples, n_rows = self.samples, len(self.rows)
-        n_rows = n_rows if samples is None else samples.shape[1]
+        samples, n_samples = self.samples, len(self.dataset)
+        n_samples = n_samples if samples is None else samples.shape[1]
         orders = torch.stack(
-            [torch.randperm(n_rows, generator=g, device="cpu") for g in self.generators]
+            [
+                torch.randperm(n_samples, generator=g, device="cpu")
+                for g in self.generators
+            ]
         )
         return orders if samples is None else samples.gather(1, orders)
 
 
-def nearby_order(n_rows: int, generator: torch.Generator) -> Tensor:
+def nearby_order(n_samples: int, generator: torch.Generator) -> Tensor:
     """A random order that stays for a while near the same places.
 
     Runs of neighbours are put in random order, and rows are shuffled within the next
     few of them, so that the pages of a file are each read once a pass, not for each row.
     """
-    runs = torch.arange(n_rows, device="cpu").split(RUN)
+    runs = torch.arange(n_samples, device="cpu").split(RUN)
     shuffle = torch.randperm(len(runs), generator=generator, device="cpu")
     order = torch.cat([runs[i] for i in shuffle])
     for part in order.split(RUN * RUNS_AT_ONCE):
@@ -208,16 +211,16 @@ def nearby_order(n_rows: int, generator: torch.Generator) -> Tensor:
     return order
 
 
-def _prepare_all(rows: Rows, prepare: Callable[[Batch], Batch]) -> Batch:
+def _prepare_all(dataset: Dataset, prepare: Callable[[Batch], Batch]) -> Batch:
     """Prepare all rows, chunk by chunk, into one array each."""
     prepared: list[Tensor] | None = None
-    size = chunk_size(rows.n_values)
-    for start in range(0, len(rows), size):
-        batch = prepare(rows[start : start + size])
+    size = chunk_size(dataset.n_values)
+    for start in range(0, len(dataset), size):
+        batch = prepare(dataset[start : start + size])
         shares = batch.target is batch.x
         if prepared is None:
             prepared = [
-                None if part is None else part.new_empty(len(rows), part.shape[1])
+                None if part is None else part.new_empty(len(dataset), part.shape[1])
                 for part in batch._replace(target=None if shares else batch.target)
             ]
         for whole, part in zip(prepared, batch, strict=True):
@@ -241,5 +244,5 @@ def _rows_of(values: Tensor, index: Tensor | slice) -> Tensor:
     if isinstance(index, slice):
         return values[index]
     # A third of the time of values[index].
-    rows = values.index_select(0, index.flatten())
-    return rows if index.dim() == 1 else rows.view(*index.shape, -1)
+    dataset = values.index_select(0, index.flatten())
+    return dataset if index.dim() == 1 else dataset.view(*index.shape, -1)

@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator, svds
 
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._linalg.eigen import leading
 from skae._linalg.reduced_rank import Sums, reduced_rank
 
@@ -73,7 +73,7 @@ class Statistics:
 
     mean: np.ndarray
     spread: np.ndarray
-    box: np.ndarray
+    training_range: np.ndarray
     components: np.ndarray
     deviations: np.ndarray
     n_components: int
@@ -81,10 +81,10 @@ class Statistics:
     target_mean: np.ndarray
     target_spread: np.ndarray
     offsets: np.ndarray
-    condition_box: np.ndarray
+    condition_range: np.ndarray
     residual_spread: np.ndarray
     regression: np.ndarray | None = None
-    target_box: np.ndarray | None = None
+    target_range: np.ndarray | None = None
 
     @property
     def is_paired(self) -> bool:
@@ -101,7 +101,10 @@ class Statistics:
 
 
 def describe(
-    rows: Rows, n_components: int, trained: Rows | None = None, standardized: bool = False
+    dataset: Dataset,
+    n_components: int,
+    trained: Dataset | None = None,
+    standardized: bool = False,
 ) -> Statistics:
     """Take the statistics of rows and of their targets.
 
@@ -119,46 +122,48 @@ def describe(
     standardized : bool, default=False
         Whether components and deviations are those of standardised rows.
     """
-    if rows.target is not None:
-        trained = rows if trained is None else trained
-        return describe_pairs([rows], trained, describe_basis(rows), n_components)
-    smaller = min(len(rows), rows.n_features)
-    too_wide = issparse(rows.x) and len(rows) * rows.n_features > DENSE_VALUES
+    if dataset.target is not None:
+        trained = dataset if trained is None else trained
+        return describe_pairs([dataset], trained, describe_basis(dataset), n_components)
+    smaller = min(len(dataset), dataset.n_features)
+    too_wide = issparse(dataset.x) and len(dataset) * dataset.n_features > DENSE_VALUES
     if (smaller > DIRECT or too_wide) and n_components < smaller // 10:
         find, with_products = _by_iteration, False
-    elif rows.n_features <= len(rows):
+    elif dataset.n_features <= len(dataset):
         find, with_products = _from_covariance, True
     else:
         find, with_products = _from_rows, False
-    x = moments(rows, "x", with_products)
+    x = moments(dataset, "x", with_products)
     scale = np.ones_like(x.mean)
     if standardized:
         scale = np.where(x.spread > 0, 1 / np.where(x.spread > 0, x.spread, 1.0), 0.0)
-    components, deviations = find(rows, x, n_components, scale)
+    components, deviations = find(dataset, x, n_components, scale)
     return Statistics(
         mean=x.mean,
         spread=x.spread,
-        box=_box(rows if trained is None else trained),
+        training_range=_value_range(dataset if trained is None else trained),
         components=components,
         deviations=deviations,
         n_components=n_components,
-        n_conditions=0 if rows.condition is None else rows.condition.shape[1],
+        n_conditions=0 if dataset.condition is None else dataset.condition.shape[1],
         target_mean=x.mean,
         target_spread=x.spread,
-        offsets=np.zeros((0, rows.n_features)),
-        condition_box=np.zeros((2, 0)),
+        offsets=np.zeros((0, dataset.n_features)),
+        condition_range=np.zeros((2, 0)),
         residual_spread=x.spread,
     )
 
 
-def describe_basis(rows: Rows) -> Statistics:
+def describe_basis(dataset: Dataset) -> Statistics:
     """Describe rows without their targets, as :func:`describe_pairs` wants it."""
-    n_components = WIDE_REGRESSION if rows.n_features > WIDE_REGRESSION else 1
-    return describe(Rows(rows.x, None, rows.condition, rows.index), n_components)
+    n_components = WIDE_REGRESSION if dataset.n_features > WIDE_REGRESSION else 1
+    return describe(
+        Dataset(dataset.x, None, dataset.condition, dataset.index), n_components
+    )
 
 
 def describe_pairs(
-    copies: Sequence[Rows], trained: Rows, basis: Statistics, n_components: int
+    copies: Sequence[Dataset], trained: Dataset, basis: Statistics, n_components: int
 ) -> Statistics:
     """Take the statistics of rows that have targets, by regression on the rows.
 
@@ -177,14 +182,14 @@ def describe_pairs(
     n_components : int
         Width of the code.
     """
-    rows = copies[0]
-    x, target = moments(rows, "x"), moments(rows, "target")
-    if rows.n_features > WIDE_REGRESSION:
+    dataset = copies[0]
+    x, target = moments(dataset, "x"), moments(dataset, "target")
+    if dataset.n_features > WIDE_REGRESSION:
         reduction = basis.components
     else:
         reduction = np.diag(1 / np.where(x.spread > 0, x.spread, np.inf))
-    n_some = min(len(rows), RESIDUALS)
-    places = np.linspace(0, len(rows) - 1, n_some).astype(int)
+    n_some = min(len(dataset), RESIDUALS)
+    places = np.linspace(0, len(dataset) - 1, n_some).astype(int)
 
     def pairs(places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for copy in copies[: max(1, RESIDUALS // n_some)]:
@@ -200,20 +205,23 @@ def describe_pairs(
         basis,
         mean=x.mean,
         spread=x.spread,
-        box=_box(trained),
+        training_range=_value_range(trained),
         components=reduction @ found.into,
         deviations=found.deviations,
         n_components=n_components,
         target_mean=target.mean,
         target_spread=target.spread,
-        target_box=_box(trained, "target"),
+        target_range=_value_range(trained, "target"),
         residual_spread=x.spread,
         regression=found.back,
     )
 
 
 def describe_given(
-    rows: Rows, n_components: int, trained: Rows | None = None, standardized: bool = False
+    dataset: Dataset,
+    n_components: int,
+    trained: Dataset | None = None,
+    standardized: bool = False,
 ) -> Statistics:
     """Take the statistics of rows with a condition, by regression on it.
 
@@ -221,36 +229,36 @@ def describe_given(
     rows' spread if ``standardized``. They come from 10,000 rows at most, fewer where they
     are wide.
     """
-    x = moments(rows, "x")
-    squares, products, boxes = 0.0, 0.0, []
-    for batch in rows.chunks():
+    x = moments(dataset, "x")
+    squares, products, ranges = 0.0, 0.0, []
+    for batch in dataset.chunks():
         condition = batch.condition.double().numpy()
         squares = squares + condition.T @ condition
         products = products + condition.T @ (batch.x.double().numpy() - x.mean)
-        boxes += [condition.min(axis=0), condition.max(axis=0)]
+        ranges += [condition.min(axis=0), condition.max(axis=0)]
     # A condition that never occurs has no offset.
-    slight = 1e-9 * len(rows) * np.eye(rows.condition.shape[1])
+    slight = 1e-9 * len(dataset) * np.eye(dataset.condition.shape[1])
     offsets = np.linalg.solve(squares + slight, products)
-    n_some = min(len(rows), RESIDUALS, max(1, DENSE_VALUES // rows.n_features))
-    places = np.linspace(0, len(rows) - 1, n_some).astype(int)
-    some = rows.subset(places)[:]
+    n_some = min(len(dataset), RESIDUALS, max(1, DENSE_VALUES // dataset.n_features))
+    places = np.linspace(0, len(dataset) - 1, n_some).astype(int)
+    some = dataset.subset(places)[:]
     residuals = (
         some.x.double().numpy() - x.mean - some.condition.double().numpy() @ offsets
     )
     varies = x.spread > 0
     unit = np.where(varies & standardized, x.spread, 1.0)
     # Of a constant column, rounding is left.
-    left = describe(Rows(np.where(varies, residuals / unit, 0.0)), n_components)
+    left = describe(Dataset(np.where(varies, residuals / unit, 0.0)), n_components)
     return replace(
         left,
         mean=x.mean,
         spread=x.spread,
-        box=_box(rows if trained is None else trained),
+        training_range=_value_range(dataset if trained is None else trained),
         n_conditions=len(offsets),
         target_mean=x.mean,
         target_spread=x.spread,
         offsets=offsets,
-        condition_box=np.stack([np.min(boxes, axis=0), np.max(boxes, axis=0)]),
+        condition_range=np.stack([np.min(ranges, axis=0), np.max(ranges, axis=0)]),
         residual_spread=left.spread * unit,
     )
 
@@ -264,7 +272,7 @@ class _Moments:
     spread is lost beside a large mean.
     """
 
-    n_rows: int
+    n_samples: int
     mean: np.ndarray
     squares: np.ndarray  # (n_features,), or (n_features, n_features) with all products
 
@@ -278,27 +286,27 @@ class _Moments:
         return cls(len(chunk), mean + drift, products)
 
     def add(self, other: "_Moments") -> None:
-        n_rows = self.n_rows + other.n_rows
+        n_samples = self.n_samples + other.n_samples
         step = other.mean - self.mean
-        weight = self.n_rows * other.n_rows / n_rows
+        weight = self.n_samples * other.n_samples / n_samples
         square = np.outer(step, step) if self.squares.ndim == 2 else step**2
         self.squares += other.squares + weight * square
-        self.mean = self.mean + step * (other.n_rows / n_rows)
-        self.n_rows = n_rows
+        self.mean = self.mean + step * (other.n_samples / n_samples)
+        self.n_samples = n_samples
 
     @property
     def spread(self) -> np.ndarray:
         squares = np.diag(self.squares) if self.squares.ndim == 2 else self.squares
-        spread = np.sqrt(squares / self.n_rows)
+        spread = np.sqrt(squares / self.n_samples)
         # A constant column may be left with rounding noise, which is not to be scaled up.
         noise = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
         return np.where(spread > noise, spread, 0.0)
 
 
-def moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
+def moments(dataset: Dataset, field: str, with_products: bool = False) -> _Moments:
     """Mean, sums of squares and spread of a field of the rows, chunk by chunk."""
     total = None
-    for batch in rows.chunks():
+    for batch in dataset.chunks():
         part = _Moments.of(getattr(batch, field).double().numpy(), with_products)
         if total is None:
             total = part
@@ -307,29 +315,29 @@ def moments(rows: Rows, field: str, with_products: bool = False) -> _Moments:
     return total
 
 
-def _box(rows: Rows, field: str = "x") -> np.ndarray:
-    values = (getattr(batch, field) for batch in rows.chunks())
-    boxes = [torch.stack(part.aminmax(dim=0)) for part in values]
-    low, high = torch.cat(boxes).double().aminmax(dim=0)
+def _value_range(dataset: Dataset, field: str = "x") -> np.ndarray:
+    values = (getattr(batch, field) for batch in dataset.chunks())
+    ranges = [torch.stack(part.aminmax(dim=0)) for part in values]
+    low, high = torch.cat(ranges).double().aminmax(dim=0)
     return np.stack([low, high])
 
 
 def _from_covariance(
-    rows: Rows, moments: _Moments, n_components: int, scale: np.ndarray
+    dataset: Dataset, moments: _Moments, n_components: int, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    n_found = min(n_components, rows.n_features)
+    n_found = min(n_components, dataset.n_features)
     values, vectors = leading(scale[:, None] * moments.squares * scale, n_found)
-    return _principal(values, vectors, len(rows), n_components)
+    return _principal(values, vectors, len(dataset), n_components)
 
 
 def _from_rows(
-    rows: Rows, moments: _Moments, n_components: int, scale: np.ndarray
+    dataset: Dataset, moments: _Moments, n_components: int, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """By the rows' inner products, a block of columns at a time."""
-    n_found = min(n_components, len(rows))
-    x = rows[:].x
+    n_found = min(n_components, len(dataset))
+    x = dataset[:].x
     blocks = [
-        slice(start, start + COLUMNS) for start in range(0, rows.n_features, COLUMNS)
+        slice(start, start + COLUMNS) for start in range(0, dataset.n_features, COLUMNS)
     ]
 
     def centred(block: slice) -> np.ndarray:
@@ -340,11 +348,11 @@ def _from_rows(
     directions = np.concatenate([centred(block).T @ vectors for block in blocks])
     lengths = np.linalg.norm(directions, axis=0)
     directions /= np.where(lengths > 0, lengths, 1.0)
-    return _principal(values, directions, len(rows), n_components)
+    return _principal(values, directions, len(dataset), n_components)
 
 
 def _by_iteration(
-    rows: Rows, moments: _Moments, n_components: int, scale: np.ndarray
+    dataset: Dataset, moments: _Moments, n_components: int, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """By products of the centred rows with vectors (ARPACK), to machine precision.
 
@@ -353,14 +361,14 @@ def _by_iteration(
     """
     mean = moments.mean
     if not moments.spread.any():
-        nothing = np.zeros((rows.n_features, 1))
-        return _principal(np.zeros(1), nothing, len(rows), n_components)
+        nothing = np.zeros((dataset.n_features, 1))
+        return _principal(np.zeros(1), nothing, len(dataset), n_components)
 
     def parts() -> Iterator:
-        if issparse(rows.x):
-            yield rows.x if rows.index is None else rows.x[rows.index]
+        if issparse(dataset.x):
+            yield dataset.x if dataset.index is None else dataset.x[dataset.index]
         else:
-            yield from (batch.x.double().numpy() for batch in rows.chunks())
+            yield from (batch.x.double().numpy() for batch in dataset.chunks())
 
     def times(vector: np.ndarray) -> np.ndarray:
         vector = scale * vector.ravel()
@@ -374,22 +382,22 @@ def _by_iteration(
             start += part.shape[0]
         return scale * total
 
-    shape = len(rows), rows.n_features
+    shape = len(dataset), dataset.n_features
     centred = LinearOperator(shape, times, back, dtype=np.float64)
     first = np.random.RandomState(0).normal(size=min(shape))
     _, values, directions = svds(centred, n_components, v0=first)
-    return _principal(values[::-1] ** 2, directions[::-1].T, len(rows), n_components)
+    return _principal(values[::-1] ** 2, directions[::-1].T, len(dataset), n_components)
 
 
 def _principal(
-    values: np.ndarray, vectors: np.ndarray, n_rows: int, n_components: int
+    values: np.ndarray, vectors: np.ndarray, n_samples: int, n_components: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Directions and deviations; 0 where there are fewer than asked for."""
     components = np.zeros((len(vectors), n_components))
     deviations = np.zeros(n_components)
     # Beyond the rank, numpy's way to tell it, a direction is noise.
-    rounding = np.finfo(np.float64).eps * max(n_rows, len(vectors)) * values[0]
+    rounding = np.finfo(np.float64).eps * max(n_samples, len(vectors)) * values[0]
     known = values > rounding
     components[:, : len(values)] = vectors * known
-    deviations[: len(values)] = np.sqrt(np.where(known, values, 0.0) / n_rows)
+    deviations[: len(values)] = np.sqrt(np.where(known, values, 0.0) / n_samples)
     return components, deviations

@@ -135,7 +135,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.verbose = verbose
 
     @property
-    def _n_starts(self) -> int:
+    def _n_initializations(self) -> int:
         return self.n_init
 
     def _make_criterion(self, statistics: Statistics) -> nn.Module:

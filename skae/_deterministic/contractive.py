@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from skae._base.estimator import BaseAutoencoder
-from skae._base.initialization import make_parts
-from skae._data.dataset import Rows
+from skae._base.initialization import make_components
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
 from skae._deterministic.jacobian import SensitiveLoss, SensitiveModule
 from skae._nn.autoencoder import AutoencoderModule
@@ -145,18 +145,21 @@ class ContractiveAE(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+    def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         # The penalty stands for small noise, with which rows leave the box of clean ones.
-        statistics = super()._describe(rows, trained)
+        statistics = super()._describe(dataset, trained)
         margin = N_DEVIATIONS * self.penalty**0.5 * statistics.spread
-        return replace(statistics, box=statistics.box + np.stack([-margin, margin]))
+        return replace(
+            statistics,
+            training_range=statistics.training_range + np.stack([-margin, margin]),
+        )
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        return SensitiveModule(**make_parts(self, statistics))
+        return SensitiveModule(**make_components(self, statistics))
 
     def _make_criterion(self, statistics: Statistics) -> nn.Module:
         spread = torch.as_tensor(statistics.target_spread)
         return SensitiveLoss(ReconstructionLoss(self.loss, spread), self.penalty)
 
-    def _renew(self, module: nn.Module, criterion: nn.Module) -> None:
+    def _update_hyperparameters(self, module: nn.Module, criterion: nn.Module) -> None:
         criterion.penalty = self.penalty

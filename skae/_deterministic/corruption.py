@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._nn.autoencoder import Standardizer
 
 
@@ -40,13 +40,13 @@ class Corruption(nn.Module):
         kind: str | Callable,
         levels: tuple[float, float],
         spread: Tensor,
-        box: Tensor,
+        training_range: Tensor,
         units: Standardizer,
     ):
         super().__init__()
         self.units = units
         self.register_buffer("spread", spread / units.divisor)
-        self.register_buffer("box", units(box))
+        self.register_buffer("box", units(training_range))
         self.register_buffer("zero", units(torch.zeros_like(spread)))
         self.set(kind, levels)
 
@@ -90,7 +90,7 @@ def masking(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
 def salt_pepper(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
     """Set a share of the values to the feature's least or largest."""
     draw = torch.empty_like(x).uniform_(generator=generator)
-    least, largest = how.box.to(x.dtype)
+    least, largest = how.training_range.to(x.dtype)
     extreme = torch.where(draw < level / 2, least, largest)
     return torch.where(draw < level, extreme, x)
 
@@ -113,7 +113,7 @@ KINDS: dict[str, Callable[..., Tensor]] = {
 SHARES = set(KINDS) - {"gaussian"}
 
 
-class SpoiltRows(Rows):
+class CorruptedDataset(Dataset):
     """Rows as a network will see them, beside what they should be.
 
     Parameters
@@ -128,13 +128,13 @@ class SpoiltRows(Rows):
         Another one spoils them anew.
     """
 
-    def __init__(self, rows: Rows, corruption: Corruption, seed: int = 0):
-        super().__init__(rows.x, rows.x, rows.condition, rows.index)
+    def __init__(self, dataset: Dataset, corruption: Corruption, seed: int = 0):
+        super().__init__(dataset.x, dataset.x, dataset.condition, dataset.index)
         self.corruption = corruption
         self.seed = seed
 
-    def subset(self, index: np.ndarray) -> "SpoiltRows":
-        return SpoiltRows(super().subset(index), self.corruption, self.seed)
+    def subset(self, index: np.ndarray) -> "CorruptedDataset":
+        return CorruptedDataset(super().subset(index), self.corruption, self.seed)
 
     def __getitem__(self, index) -> Batch:
         batch = super().__getitem__(index)

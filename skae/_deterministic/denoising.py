@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from skae._base import code_basis
 from skae._base.estimator import BaseAutoencoder
-from skae._base.initialization import make_parts
+from skae._base.initialization import make_components
 from skae._base.transformer import FLOATS
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe_basis, describe_pairs
-from skae._deterministic.corruption import KINDS, SHARES, Corruption, SpoiltRows
+from skae._deterministic.corruption import KINDS, SHARES, CorruptedDataset, Corruption
 from skae._nn.autoencoder import AutoencoderModule, Standardizer
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
@@ -239,10 +239,10 @@ class DenoisingAE(BaseAutoencoder):
                 f"corruption={self.corruption!r} replaces, and cannot exceed 1."
             )
 
-    def _make_rows(self, X: np.ndarray, y) -> Rows:
+    def _make_dataset(self, X: np.ndarray, y) -> Dataset:
         target = self._validate_target(X, y, "fit") if self._is_paired else None
         self.n_outputs_ = X.shape[1] if target is None else target.shape[1]
-        return Rows(X, target)
+        return Dataset(X, target)
 
     def _validate_target(self, X: np.ndarray, y, method: str) -> np.ndarray:
         if y is None:
@@ -259,33 +259,35 @@ class DenoisingAE(BaseAutoencoder):
             )
         return y
 
-    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+    def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         if self._is_paired:
-            return super()._describe(rows, trained)
-        clean = describe_basis(rows)
-        mean = torch.zeros(rows.n_features)
+            return super()._describe(dataset, trained)
+        clean = describe_basis(dataset)
+        mean = torch.zeros(dataset.n_features)
         as_given = Standardizer(mean, torch.ones_like(mean))
-        corruption = self._make_corruption(clean.spread, clean.box, as_given)
-        copies = [SpoiltRows(rows, corruption, seed) for seed in range(N_COPIES)]
-        spoilt = SpoiltRows(trained, corruption, N_COPIES)
+        corruption = self._make_corruption(clean.spread, clean.training_range, as_given)
+        copies = [CorruptedDataset(dataset, corruption, seed) for seed in range(N_COPIES)]
+        spoilt = CorruptedDataset(trained, corruption, N_COPIES)
         return describe_pairs(copies, spoilt, clean, self.n_components)
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        parts = make_parts(self, statistics)
+        parts = make_components(self, statistics)
         if self._is_paired:
             return AutoencoderModule(**parts)
-        spread, box = statistics.target_spread, statistics.target_box
-        corruption = self._make_corruption(spread, box, parts["inputs"])
+        spread, training_range = statistics.target_spread, statistics.target_range
+        corruption = self._make_corruption(spread, training_range, parts["inputs"])
         return DenoisingModule(corruption=corruption, **parts)
 
     def _make_corruption(
-        self, spread: np.ndarray, box: np.ndarray, units: Standardizer
+        self, spread: np.ndarray, training_range: np.ndarray, units: Standardizer
     ) -> Corruption:
         """Return the corruption of rows in some units, of clean spread and box."""
-        spread, box = torch.as_tensor(spread), torch.as_tensor(box)
-        return Corruption(self.corruption, self._levels, spread, box, units)
+        spread, training_range = torch.as_tensor(spread), torch.as_tensor(training_range)
+        return Corruption(self.corruption, self._levels, spread, training_range, units)
 
-    def _renew(self, module: AutoencoderModule, criterion: nn.Module) -> None:
+    def _update_hyperparameters(
+        self, module: AutoencoderModule, criterion: nn.Module
+    ) -> None:
         if not self._is_paired:
             module.corruption.set(self.corruption, self._levels)
 
@@ -315,8 +317,8 @@ class DenoisingAE(BaseAutoencoder):
         check_is_fitted(self)
         X = self._validate(X)
         target = self._validate_target(X, y, "score_samples") if self._is_paired else None
-        rows = Rows(X, target)
-        return -self._map(code_basis.mean_squared_error, rows, dtype=np.float64)
+        dataset = Dataset(X, target)
+        return -self._map(code_basis.mean_squared_error, dataset, dtype=np.float64)
 
     def score(self, X, y=None):
         """Return the mean of :meth:`score_samples`.

@@ -44,17 +44,17 @@ def directions(code: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def whitener(code: Tensor) -> Tensor:
     """The matrix whose product with a centred code has covariance I / n_components."""
-    n_rows, n_components = code.shape
+    n_samples, n_components = code.shape
     unit = torch.eye(n_components, device=code.device, dtype=code.dtype)
     centred = code - code.mean(dim=0)
     # Few rows say little of a covariance, and nothing of some directions.
-    few = n_rows <= 2 * n_components
-    looseness = (1 + n_components) / n_rows if few else LOOSENESS
+    few = n_samples <= 2 * n_components
+    looseness = (1 + n_components) / n_samples if few else LOOSENESS
     # One row has no variance; that of raw codes starts near 1.
-    least = 1.0 if n_rows == 1 else 1e-9
+    least = 1.0 if n_samples == 1 else 1e-9
     products = (centred.T @ centred) * (1 + looseness * unit) + least * unit
     factor = torch.linalg.cholesky_ex(products).L
-    scale = (n_rows / n_components) ** 0.5
+    scale = (n_samples / n_components) ** 0.5
     return torch.linalg.solve_triangular(factor, scale * unit, upper=False)
 
 
@@ -198,7 +198,7 @@ class BentPath(Path):
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         into = super().backward(gradient, wanted)
-        self.gradient.add_(self.by_change, alpha=self.path.pace)
+        self.gradient.add_(self.by_change, alpha=self.path.learning_rate_scale)
         if self.gain is not None:
             self.path.gain.grad += self.by_gain
         return into
@@ -215,14 +215,14 @@ class SensitiveGradient(PlainGradient):
 
     @torch.no_grad()
     def __call__(self, x: Tensor, target: Tensor) -> Tensor:
-        n_rows = len(x)
+        n_samples = len(x)
         codes = self.encoder.forward(x)
         with torch.enable_grad():
             code = codes.detach().requires_grad_()
             along = self.module.draw(codes) @ whitener(code)
         slopes = self.encoder.pull(along.detach())
-        sensitivity = slopes.square().sum() / n_rows
-        change = self.encoder.push(slopes * (2 * self.whole.penalty / n_rows))
+        sensitivity = slopes.square().sum() / n_samples
+        change = self.encoder.push(slopes * (2 * self.whole.penalty / n_samples))
         (by_code,) = torch.autograd.grad(along, code, change)
 
         loss, gradient = self.criterion.with_slope(self.decoder.forward(codes), target)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
 from skae._base.initialization import common_spread, make_network
 from skae._base.transformer import torch_dtype
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._data.statistics import Statistics, describe
 from skae._deterministic.sparsity import SPARSITIES, SparseLoss, SparseModule
 from skae._nn.autoencoder import CodeBasis, LinearPath, Standardizer, paths
@@ -195,15 +195,15 @@ class SparseAE(BaseAutoencoder):
                 f"n_components={n_components}. Lower n_active."
             )
 
-    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
+    def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         # Rows held out set the threshold, and so must be as new to the start as others.
         return describe(trained, self._count_directions(trained))
 
-    def _count_directions(self, rows: Rows) -> int:
+    def _count_directions(self, dataset: Dataset) -> int:
         """How many principal directions to start at, with the negative of each."""
-        n_components, n_active = self._widths(rows.n_features)
-        known = max(n_active, len(rows) // ROWS_PER_DIRECTION)
-        return min(rows.n_features, -(-n_components // 2), known)
+        n_components, n_active = self._widths(dataset.n_features)
+        known = max(n_active, len(dataset) // ROWS_PER_DIRECTION)
+        return min(dataset.n_features, -(-n_components // 2), known)
 
     def _make_module(self, statistics: Statistics) -> SparseModule:
         n_features = statistics.n_features
@@ -220,9 +220,13 @@ class SparseAE(BaseAutoencoder):
         encoder = make_network(self, "encoder", n_features, n_components, n_features)
         # A network that does not start at zero is silenced from outside.
         gain = self.encoder is not None or self.init == "random"
-        box = units(torch.as_tensor(statistics.box))
+        training_range = units(torch.as_tensor(statistics.training_range))
         encoder = LinearPath(
-            encoder, into.T.double(), box=box, gain=gain, keeps_change=True
+            encoder,
+            into.T.double(),
+            training_range=training_range,
+            gain=gain,
+            keeps_change=True,
         )
         decoder = nn.Linear(n_components, n_features)
         with torch.no_grad():
@@ -245,31 +249,31 @@ class SparseAE(BaseAutoencoder):
         reconstruction = ReconstructionLoss(self.loss, spread)
         return SparseLoss(reconstruction, self.sparsity, n_active / n_components)
 
-    def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
+    def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
         module = self.module_
         module.after_step()  # an average of unit directions is a little shorter
         for path in paths(module):
-            path.settle()
-        self.n_components_, self.n_active_ = self._widths(rows.n_features)
-        if goes_on or not module.calibrated:
-            self._calibrate(rows)
-        arguments = rows, torch_dtype(rows.x.dtype), self._chunk()
+            path.freeze_range()
+        self.n_components_, self.n_active_ = self._widths(dataset.n_features)
+        if resumes or not module.calibrated:
+            self._calibrate(dataset)
+        arguments = dataset, torch_dtype(dataset.x.dtype), self._chunk()
         used = sum(part.cpu() for part in self.net_.apply(_count_active, *arguments))
-        self.active_fraction_ = float(used.sum() / (len(rows) * self.n_components_))
+        self.active_fraction_ = float(used.sum() / (len(dataset) * self.n_components_))
         self.dead_units_ = int((used == 0).sum())
 
-    def _calibrate(self, rows: Rows) -> None:
+    def _calibrate(self, dataset: Dataset) -> None:
         """Set the threshold of inference by training rows, some thousands at most."""
-        n_some = min(len(rows), CALIBRATION_ROWS)
+        n_some = min(len(dataset), CALIBRATION_ROWS)
         n_some = min(n_some, max(1, CALIBRATION_VALUES // self.n_components_))
-        some = rows.subset(np.linspace(0, len(rows) - 1, n_some).astype(int))
+        some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
         x = self.net_.prepare(some[:]).x
         encoder = self.module_.encoder
         with torch.inference_mode():
             activation = encoder(x)
             if self.net_.kept_step_ == 0 and self.init == "pca" and n_some >= N_FOLDS:
                 # Of principal components, the rows they come from have more than others.
-                n_directions = self._count_directions(rows)
+                n_directions = self._count_directions(dataset)
                 for fold in np.array_split(np.arange(n_some), N_FOLDS):
                     others = some.subset(np.setdiff1d(np.arange(n_some), fold))
                     components = describe(others, n_directions).components

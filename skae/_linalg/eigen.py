@@ -13,8 +13,8 @@ def leading(matrix: np.ndarray, n_wanted: int) -> tuple[np.ndarray, np.ndarray]:
 
 def leading_axes(matrix: np.ndarray, n_wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """The largest squared singular values and the right vectors, largest first."""
-    n_rows, n_columns = matrix.shape
-    if n_columns <= n_rows:
+    n_samples, n_columns = matrix.shape
+    if n_columns <= n_samples:
         return leading(matrix.T @ matrix, n_wanted)
     values, vectors = leading(matrix @ matrix.T, n_wanted)
     axes = matrix.T @ vectors

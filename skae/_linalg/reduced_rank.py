@@ -20,16 +20,16 @@ class Sums(NamedTuple):
 
     squares: np.ndarray  # (n_inputs, n_inputs), of rows
     products: np.ndarray  # (n_inputs, n_outputs), of rows and targets
-    n_rows: int
+    n_samples: int
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> "Sums":
-        squares, products, n_rows = 0.0, 0.0, 0
+        squares, products, n_samples = 0.0, 0.0, 0
         for x, y in pairs:
             squares = squares + x.T @ x
             products = products + x.T @ y
-            n_rows += len(x)
-        return cls(squares, products, n_rows)
+            n_samples += len(x)
+        return cls(squares, products, n_samples)
 
     def add(self, other: "Sums") -> "Sums":
         return Sums(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
@@ -72,14 +72,14 @@ def reduced_rank(kept: Sums, held_out: Sums, n_components: int) -> ReducedRank:
     variances, axes = leading_axes(fitted, n_found)
     into[:, :n_found] = vectors @ ((products @ axes) / shrunk[:, None])
     back[:n_found] = axes.T
-    deviations[:n_found] = np.sqrt(variances / sums.n_rows)
+    deviations[:n_found] = np.sqrt(variances / sums.n_samples)
     return ReducedRank(into, deviations, back)
 
 
 def _best_share(kept: Sums, held_out: Sums) -> float:
     """The penalty to take, as a share of the largest eigenvalue."""
     values, vectors = _eigen(kept.squares)
-    if values.size == 0 or held_out.n_rows == 0:
+    if values.size == 0 or held_out.n_samples == 0:
         return PENALTIES[0]
     products = vectors.T @ kept.products
     squares = vectors.T @ held_out.squares @ vectors

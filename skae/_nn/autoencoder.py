@@ -65,7 +65,7 @@ class Probability(nn.Module):
         return logits.sigmoid()
 
 
-def silence(network: nn.Sequential) -> nn.Sequential:
+def zero_initialize(network: nn.Sequential) -> nn.Sequential:
     """Let a stack that ends in a linear layer start at zero."""
     nn.init.zeros_(network[-1].weight)
     nn.init.zeros_(network[-1].bias)
@@ -110,7 +110,7 @@ class LinearPath(nn.Module):
     fading = 1.0
     # An optimiser moves all weights of a row alike, so that the steps of many add up.
     # Beyond this many inputs a change of the map is slowed down in proportion.
-    full_pace = 64
+    full_rate_inputs = 64
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class LinearPath(nn.Module):
         weight: Tensor,
         bias: Tensor | None = None,
         *,
-        box: Tensor | None = None,
+        training_range: Tensor | None = None,
         gain: bool = False,
         keeps_change: bool = False,
     ):
@@ -130,7 +130,9 @@ class LinearPath(nn.Module):
         self.gain = nn.Parameter(zeros(n_out)) if gain else None
         self.change = nn.Parameter(zeros(n_in, n_out))
         # For skae's own networks it makes no difference: their first layer is as fast.
-        self.pace = min(1.0, self.full_pace / max(n_in, 1)) if gain else 1.0
+        self.learning_rate_scale = (
+            min(1.0, self.full_rate_inputs / max(n_in, 1)) if gain else 1.0
+        )
         # Not a parameter: no callback that thaws layers may set it in motion.
         self.register_buffer("weight", weight.float().contiguous())
         # What float32 cannot hold of the weight; float64 inference adds it back.
@@ -142,25 +144,25 @@ class LinearPath(nn.Module):
         # Derived from low and high once these are final.
         for name in ("least", "most", "width"):
             self.register_buffer(name, None, persistent=False)
-        self.finds_box = box is None
-        if box is not None:
-            self.cover(box.float())
+        self.tracks_range = training_range is None
+        if training_range is not None:
+            self.update_range(training_range.float())
 
     @torch.no_grad()
-    def cover(self, x: Tensor) -> None:
+    def update_range(self, x: Tensor) -> None:
         """Widen the box of known inputs to hold ``x``."""
         low, high = x.aminmax(dim=-2)
         self.low.copy_(torch.minimum(self.low, low))
         self.high.copy_(torch.maximum(self.high, high))
 
     @torch.no_grad()
-    def uncover(self) -> None:
+    def reset_range(self) -> None:
         """Forget the box of known inputs; the mean, 0, is always known."""
         self.low.zero_()
         self.high.zero_()
 
     @torch.no_grad()
-    def settle(self) -> None:
+    def freeze_range(self) -> None:
         """Take the box for final, which saves deriving its limits at each call."""
         self.least, self.most, self.width = self._limits()
 
@@ -169,11 +171,11 @@ class LinearPath(nn.Module):
         if x.dtype == torch.float64:
             weight = weight + self.remainder
         if self.keeps_change:
-            weight = weight + self.pace * self.change
+            weight = weight + self.learning_rate_scale * self.change
         linear = x @ weight if self.bias is None else torch.addmm(self.bias, x, weight)
         if self.training:  # what is trained on makes the box
-            if self.finds_box:
-                self.cover(x)
+            if self.tracks_range:
+                self.update_range(x)
             return linear + self._correction(x)
         inside, trust = self._inside(x)
         return torch.addcmul(linear, self._correction(inside), trust)
@@ -184,7 +186,7 @@ class LinearPath(nn.Module):
             curved = curved * self.gain
         if self.keeps_change:
             return curved
-        return torch.addmm(curved, x, self.change, alpha=self.pace)
+        return torch.addmm(curved, x, self.change, alpha=self.learning_rate_scale)
 
     def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2

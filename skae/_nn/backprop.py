@@ -177,15 +177,17 @@ class Path:
         self.product, self.add_product = PRODUCTS[self.change.dim()]
         self.gradient = path.change.grad
         self.bias = None if path.bias is None else path.bias.unsqueeze(-2)
-        self.box = (path.low, path.high) if path.finds_box else None
+        self.training_range = (path.low, path.high) if path.tracks_range else None
 
     def forward(self, x: Tensor) -> Tensor:
         self.x = x
-        self.total = torch.add(self.weight, self.change, alpha=self.path.pace)
-        if self.box is not None:  # as path.cover does, at half its cost
+        self.total = torch.add(
+            self.weight, self.change, alpha=self.path.learning_rate_scale
+        )
+        if self.training_range is not None:  # as path.cover does, at half its cost
             low, high = x.aminmax(dim=-2)
-            torch.minimum(self.box[0], low, out=self.box[0])
-            torch.maximum(self.box[1], high, out=self.box[1])
+            torch.minimum(self.training_range[0], low, out=self.training_range[0])
+            torch.maximum(self.training_range[1], high, out=self.training_range[1])
         self.curved = curved = self.stack.forward(x)
         if self.gain is not None:
             curved = curved * self.gain
@@ -195,8 +197,8 @@ class Path:
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         self.product(self.x.mT, gradient, out=self.gradient)
-        if self.path.pace != 1.0:
-            self.gradient *= self.path.pace
+        if self.path.learning_rate_scale != 1.0:
+            self.gradient *= self.path.learning_rate_scale
         straight = gradient
         if self.gain is not None:
             torch.sum(gradient * self.curved, -2, out=self.path.gain.grad)

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from skae._data.dataset import Batch, MemberBatches, Rows
+from skae._data.dataset import Batch, Dataset, MemberBatches
 from skae._outliers.scaling import DetectorUnits
 from skae._training.adamw import FlatAdamW
 from skae._training.net import AutoencoderNet
@@ -155,7 +155,7 @@ class DenoiserNet(AutoencoderNet):
 
 
 def train_denoisers(
-    rows: Rows,
+    rows: Dataset,
     units: DetectorUnits,
     samples: np.ndarray,
     max_iter: int | str,

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._base.estimator import AT_LEAST_ONE, all_or_nothing
 from skae._base.transformer import FLOATS
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._outliers.conformal import discoveries, p_values
 from skae._outliers.denoiser_ensemble import train_denoisers
 from skae._outliers.distances import crowding
@@ -218,11 +218,11 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         left_out = order[: n_left_out * self.n_estimators]
         left_out = left_out.reshape(self.n_estimators, n_left_out)
         used = np.stack([np.setdiff1d(order, part) for part in left_out])
-        units = fit_units(Rows(X), random_state)
+        units = fit_units(Dataset(X), random_state)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         net = estimators = None
         if self.autoencoder is None:
-            net = train_denoisers(Rows(X), units, used, self.max_iter, seed, device)
+            net = train_denoisers(Dataset(X), units, used, self.max_iter, seed, device)
             views = DenoiserViews(net)
         else:
             estimators = self._fit_clones(X, used, seed)

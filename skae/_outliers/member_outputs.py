@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._outliers.denoiser_ensemble import Denoisers
 from skae._outliers.scaling import DetectorUnits
 from skae._training.net import AutoencoderNet
@@ -43,15 +43,15 @@ class DenoiserViews:
         return self.net.module_.n_members
 
     def __call__(self, X: np.ndarray) -> list[View]:
-        return self._look(X, slice(None))
+        return self._check(X, slice(None))
 
     def of_member(self, member: int, X: np.ndarray) -> View:
-        return self._look(X, slice(member, member + 1))[0]
+        return self._check(X, slice(member, member + 1))[0]
 
-    def _look(self, X: np.ndarray, members: slice) -> list[View]:
+    def _check(self, X: np.ndarray, members: slice) -> list[View]:
         with suitable_threads(self.net.n_weights, len(X)):
             look = partial(_residuals, members=members)
-            chunks = self.net.apply(look, Rows(X), torch.float64, len(X))
+            chunks = self.net.apply(look, Dataset(X), torch.float64, len(X))
             residuals, code = next(iter(chunks))
         code = code.cpu().double().numpy()  # there: mps has no float64
         at_levels = [residual.cpu().double().numpy() for residual in residuals]

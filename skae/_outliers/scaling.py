@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import moments
 
 WIDE = 256  # columns; of more, a detector sees the leading principal components
@@ -68,7 +68,7 @@ class DetectorUnits(nn.Module):
         return z
 
 
-def fit_units(rows: Rows, random_state: np.random.RandomState) -> DetectorUnits:
+def fit_units(rows: Dataset, random_state: np.random.RandomState) -> DetectorUnits:
     """Take the units from the training rows."""
     found = moments(rows, "x")
     mean, spread = torch.as_tensor(found.mean), torch.as_tensor(found.spread)

@@ -26,7 +26,7 @@ class Validation(NamedTuple):
         return float(np.interp(step, self.steps, self.means))
 
 
-class Watch:
+class EarlyStopping:
     """Keeps the weights that validate best, those of step 0 included.
 
     Parameters
@@ -47,7 +47,7 @@ class Watch:
         self._keep(step=0)
         self.start = self.kept
 
-    def look(self, step: int, finite: bool, losses: np.ndarray | None) -> None:
+    def check(self, step: int, finite: bool, losses: np.ndarray | None) -> None:
         """Note the losses of the rows held out, if any, and keep weights that do best."""
         if self.is_over:
             return

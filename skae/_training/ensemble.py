@@ -76,11 +76,11 @@ class EnsembleNet(AutoencoderNet):
     def _member(self, member: int) -> AutoencoderNet:
         net = self._with_module(unstack(self.module_, member), AutoencoderNet)
         net.n_members = 1
-        net._conclude(self._watches[member])
+        net._conclude(self._stoppers[member])
         return net
 
     def snapshot(self) -> AutoencoderNet:
-        return self._member(self._watches.index(self._best_watch())).snapshot()
+        return self._member(self._stoppers.index(self._best_stopper())).snapshot()
 
 
 def can_train_together(module: AutoencoderModule, net_class: type) -> bool:

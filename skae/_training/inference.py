@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._utils.runtime import count_weights
 
 DERIVED = ("_twin", "_counted")  # kept beside the module, made anew when missing
@@ -49,18 +49,18 @@ class InferenceMixin:
         return n_weights
 
     def apply(
-        self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int
+        self, function: Callable, dataset: Dataset, dtype: torch.dtype, chunk: int
     ) -> Iterator:
         """Yield ``function(module, batch)`` for each chunk, batches in data units."""
         module = self.module_for(dtype)
-        for batch in rows.chunks(chunk):
+        for batch in dataset.chunks(chunk):
             with torch.inference_mode():
                 result = function(module, Batch(*(self.to_device(v) for v in batch)))
             yield result
 
     def map_batches(
-        self, function: Callable, rows: Rows, dtype: torch.dtype, chunk: int
+        self, function: Callable, dataset: Dataset, dtype: torch.dtype, chunk: int
     ) -> np.ndarray:
         """The same, put together to one array."""
-        results = [r.cpu() for r in self.apply(function, rows, dtype, chunk)]
+        results = [r.cpu() for r in self.apply(function, dataset, dtype, chunk)]
         return (results[0] if len(results) == 1 else torch.cat(results)).numpy()

@@ -17,9 +17,9 @@ import torch
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from torch import Tensor
 
-from skae._data.dataset import Batch, Rows, ShuffledBatches
+from skae._data.dataset import Batch, Dataset, ShuffledBatches
 from skae._nn.backprop import written_out
-from skae._training.early_stopping import Watch
+from skae._training.early_stopping import EarlyStopping
 from skae._training.inference import DERIVED, InferenceMixin
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -136,8 +136,8 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         self.step_ = 0
         self.stopped_ = False
         self._valid = None if valid is None else self.prepare(valid[:])
-        self._watches = [
-            Watch(partial(self._state, member), self.patience)
+        self._stoppers = [
+            EarlyStopping(partial(self._state, member), self.patience)
             for member in range(self.n_members)
         ]
         self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
@@ -145,7 +145,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         self._told = [part for part in parts if hasattr(part, "done")]
         self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
         batches = self.get_iterator(train, training=True)
-        self._look()
+        self._check()
         start_losses = self._mean_losses(batches)
         try:
             self._run_epochs(batches, train, valid)
@@ -155,12 +155,14 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
                 raise
         finally:
             self.module_.generator = None
-        if self._looked_at != self.step_:  # a callback ended it
-            self._look()
+        if self._checked_at != self.step_:  # a callback ended it
+            self._check()
         self._end(batches, start_losses)
         return self
 
-    def _run_epochs(self, batches: ShuffledBatches, train: Rows, valid: Rows) -> None:
+    def _run_epochs(
+        self, batches: ShuffledBatches, train: Dataset, valid: Dataset
+    ) -> None:
         while not self._finished():
             self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
             self.run_single_epoch(batches, True, "train", self.train_step)
@@ -190,7 +192,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
             if self._hooked:
                 self.notify("on_batch_end", batch=batch, training=True, loss=loss)
             if self.step_ % self.check_every == 0 or self._finished():
-                self._look(loss)
+                self._check(loss)
             if self._finished():
                 break
         n_steps = self.step_ - first
@@ -250,18 +252,18 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         """The weights of a member as they are now."""
         return self.module_.state_dict()
 
-    def _look(self, loss: Tensor | None = None) -> None:
+    def _check(self, loss: Tensor | None = None) -> None:
         """Note how the run is doing, and keep its weights if they are the best so far."""
-        self._looked_at = self.step_
+        self._checked_at = self.step_
         finite = self.optimizer_.is_finite()
         if loss is not None:
             finite &= loss.isfinite()
         held_out = [None] * self.n_members
         if self._valid is not None:
             held_out = self.validation_losses(self._valid)
-        for watch, ok, losses in zip(self._watches, finite, held_out, strict=True):
-            watch.look(self.step_, bool(ok), losses)
-        self.stopped_ |= all(watch.is_over for watch in self._watches)
+        for stopper, ok, losses in zip(self._stoppers, finite, held_out, strict=True):
+            stopper.check(self.step_, bool(ok), losses)
+        self.stopped_ |= all(stopper.is_over for stopper in self._stoppers)
 
     @torch.no_grad()
     def validation_losses(self, batch: Batch) -> np.ndarray:
@@ -278,41 +280,41 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         """Of all training rows, one per member."""
         return self._average(batches.in_order()) if self.guarded else None
 
-    def mean_loss(self, rows: Rows) -> float:
+    def mean_loss(self, dataset: Dataset) -> float:
         """Of rows in the units of the data."""
-        return float(self._average(map(self.prepare, rows.chunks()))[0])
+        return float(self._average(map(self.prepare, dataset.chunks()))[0])
 
     def _average(self, batches: Iterable[Batch]) -> np.ndarray:
         # Summed as they come: kept until the end, they would pin down the memory of all
         # that was freed between them.
-        total, n_rows = np.zeros(self.n_members), 0
+        total, n_samples = np.zeros(self.n_members), 0
         for batch in batches:
             losses = self.validation_losses(batch)
             total += losses.sum(axis=1)
-            n_rows += losses.shape[1]
-        return total / n_rows
+            n_samples += losses.shape[1]
+        return total / n_samples
 
     def _end(self, batches: ShuffledBatches, start_losses: np.ndarray | None) -> None:
         """Return to the weights kept, or to the first ones."""
-        for watch in self._watches:
-            watch.restore()
-        if self.guarded and any(watch.kept_step for watch in self._watches):
+        for stopper in self._stoppers:
+            stopper.restore()
+        if self.guarded and any(stopper.kept_step for stopper in self._stoppers):
             losses = self._mean_losses(batches)
-            for watch, loss, before in zip(
-                self._watches, losses, start_losses, strict=True
+            for stopper, loss, before in zip(
+                self._stoppers, losses, start_losses, strict=True
             ):
                 if loss > before:
-                    watch.restart()
-        self._conclude(self._best_watch())
+                    stopper.restart()
+        self._conclude(self._best_stopper())
         if self._valid is not None:
             self._set_training(False)
             self.calibration_ = self.module_.calibrate(*self._valid)
 
-    def _conclude(self, watch: Watch) -> None:
+    def _conclude(self, stopper: EarlyStopping) -> None:
         """Say what became of the run."""
-        self.validation_ = watch.validation
-        self.kept_step_ = watch.kept_step
-        self.diverged_ = watch.diverged
+        self.validation_ = stopper.validation
+        self.kept_step_ = stopper.kept_step
+        self.diverged_ = stopper.diverged
 
     # History.
 
@@ -320,12 +322,12 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
         self.history.record("step", self.step_)
         self._record_loss("train_loss", train_loss)
-        judgement = self.repeats or self._best_watch().validation
-        if judgement.losses:
-            self._record_loss("valid_loss", judgement.mean_at(self.step_))
+        validation = self.repeats or self._best_stopper().validation
+        if validation.losses:
+            self._record_loss("valid_loss", validation.mean_at(self.step_))
 
-    def _best_watch(self) -> Watch:
-        return min(self._watches, key=lambda watch: watch.validation.best)
+    def _best_stopper(self) -> EarlyStopping:
+        return min(self._stoppers, key=lambda stopper: stopper.validation.best)
 
     def _record_loss(self, name: str, value: float) -> None:
         """With the flag for a new best, which skorch's own callbacks look for."""

@@ -17,7 +17,7 @@ from skae._data.dataset import Batch, ShuffledBatches
 from skae._training.net import AutoencoderNet
 
 
-class Progress(NamedTuple):
+class OptimizerState(NamedTuple):
     """Where training on the chunks so far has ended, on the CPU."""
 
     values: Tensor  # the weights that are trained, not their average
@@ -25,7 +25,7 @@ class Progress(NamedTuple):
     n_steps: Tensor
 
 
-class StreamNet(AutoencoderNet):
+class OnlineNet(AutoencoderNet):
     """An :class:`AutoencoderNet` that goes on where it ended.
 
     Parameters
@@ -70,12 +70,12 @@ class StreamNet(AutoencoderNet):
 
     def _end(self, batches: ShuffledBatches, start_losses: np.ndarray | None) -> None:
         optimizer = self.optimizer_
-        if self._values is not None and not self._watches[0].diverged:
+        if self._values is not None and not self._stoppers[0].diverged:
             moments = tuple(moment.cpu() for moment in optimizer.moments)
             values = optimizer.values.cpu().clone()
-            self.progress = Progress(values, moments, optimizer.n_steps.cpu())
+            self.progress = OptimizerState(values, moments, optimizer.n_steps.cpu())
             optimizer.values.copy_(self._averaged)
-            self._look()
+            self._check()
         self._values = self._averaged = None
         super()._end(batches, start_losses)
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
 from skae._nn.autoencoder import LinearPath
 from skae._training.adamw import FlatAdamW
 from skae._training.ensemble import EnsembleNet, can_train_together
 from skae._training.net import AutoencoderNet, EpochHook
-from skae._training.online import StreamNet
+from skae._training.online import OnlineNet
 from skae._training.validation import Run, count_valid, train, train_sizes
 from skae._utils.runtime import (
     borrowed_generator,
@@ -23,11 +23,11 @@ from skae._utils.runtime import (
     suitable_threads,
 )
 
-N_LOOKS = 50  # at the rows held out, over a run
+N_CHECKS = 50  # at the rows held out, over a run
 CACHE_BELOW = 256 * 2**20  # bytes of a standardised copy of the rows
 
 
-class Fitting:
+class Trainer:
     """The settings of one fit, and its course.
 
     Parameters
@@ -48,36 +48,36 @@ class Fitting:
     def __init__(
         self,
         estimator,
-        rows: Rows,
+        dataset: Dataset,
         random_state: np.random.RandomState,
-        in_parts: bool = False,
+        online: bool = False,
     ):
         self.estimator = estimator
-        self.in_parts = in_parts
-        goes_on = in_parts or estimator.warm_start
-        self.earlier = getattr(estimator, "net_", None) if goes_on else None
-        self.rows = rows
+        self.online = online
+        resumes = online or estimator.warm_start
+        self.earlier = getattr(estimator, "net_", None) if resumes else None
+        self.dataset = dataset
         self.random_state = random_state
-        self.starts = range(1 if in_parts else estimator._n_starts)
+        self.starts = range(1 if online else estimator._n_initializations)
         # One draw, so that more starts change neither the first nor the rows held out.
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         self.seeds = [(seed + start) % 2**31 for start in self.starts]
         self.device = resolve_device(estimator.device)
-        self.batch_size = _batch_size(estimator.batch_size, len(rows), in_parts)
+        self.batch_size = _batch_size(estimator.batch_size, len(dataset), online)
         self.n_valid = 0
         if self._stops_early:
-            self.n_valid = count_valid(len(rows), estimator.validation_fraction)
+            self.n_valid = count_valid(len(dataset), estimator.validation_fraction)
         self.history: list[dict] = []
         self.divergence: str | None = None  # what to warn of
 
     @property
     def _stops_early(self) -> bool:
-        return self.estimator.early_stopping and not self.in_parts
+        return self.estimator.early_stopping and not self.online
 
     @property
     def max_epochs(self) -> int:
         """The most epochs that the runs of this fit can take, all together."""
-        sizes = train_sizes(len(self.rows), self._stops_early, self.n_valid)
+        sizes = train_sizes(len(self.dataset), self._stops_early, self.n_valid)
         epochs = [self.count_epochs(size, self._n_steps(size)) for size in sizes]
         if self._may_loop:  # every run but a refit repeats for each start
             epochs = [n * len(self.starts) for n in epochs]
@@ -90,22 +90,22 @@ class Fitting:
         own = estimator.encoder is None and estimator.decoder is None
         return not own or estimator._net_class is not AutoencoderNet
 
-    def count_epochs(self, n_rows: int, n_steps: int) -> int:
-        return math.ceil(n_steps / math.ceil(n_rows / self.batch_size))
+    def count_epochs(self, n_samples: int, n_steps: int) -> int:
+        return math.ceil(n_steps / math.ceil(n_samples / self.batch_size))
 
-    def _n_steps(self, n_rows: int) -> int:
+    def _n_steps(self, n_samples: int) -> int:
         """The budget of a run on so many rows."""
         if self.estimator.max_iter != "auto":
-            return self.estimator.max_iter * math.ceil(n_rows / self.batch_size)
-        n_steps = np.clip(600 * math.sqrt(len(self.rows) / 1000), 150, 6000)
+            return self.estimator.max_iter * math.ceil(n_samples / self.batch_size)
+        n_steps = np.clip(600 * math.sqrt(len(self.dataset) / 1000), 150, 6000)
         # Longer on one part, and what the others taught is forgotten.
-        return int(n_steps / 4) if self.in_parts else int(n_steps)
+        return int(n_steps / 4) if self.online else int(n_steps)
 
     def run(self, begin_epoch, end_epoch) -> AutoencoderNet:
         """Train; the hooks are called with the net around each epoch."""
         self.hook = EpochHook(begin_epoch, end_epoch)
         return train(
-            self.rows,
+            self.dataset,
             self._stops_early,
             self.n_valid,
             self.random_state,
@@ -123,8 +123,8 @@ class Fitting:
             self._fit(net, run)
             return net.split()
         progress = {}
-        if self.in_parts:
-            net_class = StreamNet
+        if self.online:
+            net_class = OnlineNet
             progress = {"progress": getattr(self.earlier, "progress", None)}
         nets = []
         for module, seed in zip(modules, seeds, strict=True):
@@ -143,7 +143,7 @@ class Fitting:
         with suitable_threads(n_weights, self.batch_size), draws:
             net.fit((run.train, run.valid))
         for row in net.history:
-            row["stage"] = "partial_fit" if self.in_parts else run.stage
+            row["stage"] = "partial_fit" if self.online else run.stage
         self.history += list(net.history)
         if net.diverged_:
             self.divergence = (
@@ -161,7 +161,7 @@ class Fitting:
             modules = [self._copy_earlier(run.train) for _ in seeds]
             criterion = copy.deepcopy(self.earlier.criterion_)
             for module in modules:
-                estimator._renew(module, criterion)
+                estimator._update_hyperparameters(module, criterion)
             return modules, criterion
         # Built on the CPU, whatever the caller's default device; the net moves it.
         with borrowed_generator(seeds[0], self.device), torch.device("cpu"):
@@ -169,12 +169,14 @@ class Fitting:
             criterion = estimator._make_criterion(statistics)
         return [self._make_module(statistics, seed) for seed in seeds], criterion
 
-    def _copy_earlier(self, rows: Rows) -> nn.Module:
+    def _copy_earlier(self, dataset: Dataset) -> nn.Module:
         module = copy.deepcopy(self.earlier.module_)
         module.thaw()  # an earlier fit's callbacks may have frozen parts
         if isinstance(module.encoder, LinearPath):  # it is going to know these rows
-            for batch in map(self.earlier.prepare, rows.chunks()):
-                module.encoder.cover(module.encoder_input(batch.x, batch.condition))
+            for batch in map(self.earlier.prepare, dataset.chunks()):
+                module.encoder.update_range(
+                    module.encoder_input(batch.x, batch.condition)
+                )
         return module
 
     def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:
@@ -194,12 +196,12 @@ class Fitting:
         n_steps = round(run.share * self._n_steps(len(run.train)))
         patience = estimator.n_iter_no_change
         if patience == "auto":  # the cosine brings most of the gain in its second half
-            patience = N_LOOKS // 2
+            patience = N_CHECKS // 2
         # A run without a step has nothing to show to callbacks.
         callbacks = copy.deepcopy(list(estimator.callbacks or [])) if n_steps else []
         return dict(
             n_steps=n_steps,
-            check_every=max(1, n_steps // N_LOOKS),
+            check_every=max(1, n_steps // N_CHECKS),
             patience=patience,
             guarded=self._stops_early,
             repeats=run.repeats,
@@ -214,9 +216,9 @@ class Fitting:
         )
 
 
-def _batch_size(batch_size: str | int, n_samples: int, in_parts: bool) -> int:
+def _batch_size(batch_size: str | int, n_samples: int, online: bool) -> int:
     if batch_size != "auto":
         return min(batch_size, n_samples)
     # Without a schedule that falls, larger batches have to quiet the end.
-    wanted = n_samples / (8 if in_parts else 16)
+    wanted = n_samples / (8 if online else 16)
     return min(2 ** round(math.log2(np.clip(wanted, 32, 512))), n_samples)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._training.early_stopping import Validation
 from skae._training.net import AutoencoderNet
 
@@ -66,9 +66,9 @@ class Run:
     """
 
     stage: str
-    train: Rows
-    valid: Rows | None
-    described: Rows
+    train: Dataset
+    valid: Dataset | None
+    described: Dataset
     share: float = 1.0
     repeats: Validation | None = None
     starts: Sequence[int] = (0,)
@@ -100,7 +100,7 @@ def train_sizes(n_samples: int, early_stopping: bool, n_valid: int) -> list[int]
 
 
 def train(
-    rows: Rows,
+    dataset: Dataset,
     early_stopping: bool,
     n_valid: int,
     random_state: np.random.RandomState,
@@ -129,25 +129,25 @@ def train(
     starts : sequence of int, default=(0,)
         The numbers of the starts to choose from.
     """
-    n_samples = len(rows)
+    n_samples = len(dataset)
     if not early_stopping or n_samples == 1:
-        nets = execute(Run("fit", rows, None, rows, starts=starts))
-        return _best(nets, lambda net: net.mean_loss(rows))[1]
+        nets = execute(Run("fit", dataset, None, dataset, starts=starts))
+        return _best(nets, lambda net: net.mean_loss(dataset))[1]
     if n_samples < FOLDS_BELOW:
         order = random_state.permutation(n_samples)
-        return _train_by_folds(rows, order, execute, starts)
-    train, valid = map(rows.subset, hold_out(n_samples, n_valid, random_state))
-    described = rows if n_samples >= REFIT_BELOW else train
+        return _train_by_folds(dataset, order, execute, starts)
+    train, valid = map(dataset.subset, hold_out(n_samples, n_valid, random_state))
+    described = dataset if n_samples >= REFIT_BELOW else train
     nets = execute(Run("validate", train, valid, described, starts=starts))
-    place, judged = _best(nets, lambda net: net.validation_.mean_at(net.kept_step_))
+    place, validated = _best(nets, lambda net: net.validation_.mean_at(net.kept_step_))
     if n_samples >= REFIT_BELOW:
-        return judged
+        return validated
     share = significant_share(
-        judged.validation_, judged.n_steps, HOLD_OUT_ERRORS, N_HELD_OUT
+        validated.validation_, validated.n_steps, HOLD_OUT_ERRORS, N_HELD_OUT
     )
-    net = _refit(rows, share, judged.validation_, starts[place], execute)
+    net = _refit(dataset, share, validated.validation_, starts[place], execute)
     if share > 0:
-        net.module_.recalibrate(judged.calibration_)
+        net.module_.recalibrate(validated.calibration_)
     return net
 
 
@@ -171,24 +171,24 @@ def _best(items: list, error: Callable) -> tuple[int, object]:
     return place, items[place]
 
 
-def _refit(rows: Rows, share: float, judgement: Validation, start: int, execute):
-    run = Run("refit", rows, None, rows, share, judgement, (start,))
+def _refit(dataset: Dataset, share: float, validation: Validation, start: int, execute):
+    run = Run("refit", dataset, None, dataset, share, validation, (start,))
     return execute(run)[0]
 
 
 def _train_by_folds(
-    rows: Rows, order: np.ndarray, execute: Callable, starts: Sequence[int]
+    dataset: Dataset, order: np.ndarray, execute: Callable, starts: Sequence[int]
 ) -> AutoencoderNet:
-    judgements, found = [], []
+    validations, found = [], []
     for number, (kept, held_out) in enumerate(_folds(order), start=1):
-        train, valid = rows.subset(kept), rows.subset(held_out)
+        train, valid = dataset.subset(kept), dataset.subset(held_out)
         nets = execute(Run(f"fold {number}", train, valid, train, starts=starts))
-        judgements.append([net.validation_ for net in nets])
+        validations.append([net.validation_ for net in nets])
         found.append([net.calibration_ for net in nets])
-    pooled = [pool(folds) for folds in zip(*judgements, strict=True)]
-    place, judgement = _best(pooled, lambda judgement: judgement.best)
-    share = significant_share(judgement, nets[place].n_steps, FOLDS_ERRORS)
-    net = _refit(rows, share, judgement, starts[place], execute)
+    pooled = [pool(folds) for folds in zip(*validations, strict=True)]
+    place, validation = _best(pooled, lambda validation: validation.best)
+    share = significant_share(validation, nets[place].n_steps, FOLDS_ERRORS)
+    net = _refit(dataset, share, validation, starts[place], execute)
     if share > 0:
         of_folds = [fold[place] for fold in found]
         net.module_.recalibrate(torch.stack(of_folds).mean(dim=0))
@@ -200,29 +200,29 @@ def _folds(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.setdiff1d(order, part), part) for part in parts]
 
 
-def pool(judgements: Sequence[Validation]) -> Validation:
+def pool(validations: Sequence[Validation]) -> Validation:
     """Losses of all rows, each from the fold that held it out."""
     # A fold may end before the others; compare what all have reached.
-    n_looks = min(len(judgement.steps) for judgement in judgements)
+    n_checks = min(len(validation.steps) for validation in validations)
     losses = [
-        np.concatenate([judgement.losses[look] for judgement in judgements])
-        for look in range(n_looks)
+        np.concatenate([validation.losses[check] for validation in validations])
+        for check in range(n_checks)
     ]
     means = [float(loss.mean()) for loss in losses]
-    return Validation(judgements[0].steps[:n_looks], losses, means)
+    return Validation(validations[0].steps[:n_checks], losses, means)
 
 
 def significant_share(
-    judgement: Validation, n_steps: int, n_errors: float, n_parts: int = 1
+    validation: Validation, n_steps: int, n_errors: float, n_parts: int = 1
 ) -> float:
     """The best share of the steps, or 0 if its gain is within so many standard errors.
 
     Rows may be alike within ``n_parts`` parts; then these count as the observations.
     """
-    if not judgement.means:  # a loss was not finite from the start
+    if not validation.means:  # a loss was not finite from the start
         return 0.0
-    best = int(np.argmin(judgement.means))
-    gain = judgement.losses[0] - judgement.losses[best]
+    best = int(np.argmin(validation.means))
+    gain = validation.losses[0] - validation.losses[best]
     standard_error = gain.std() / np.sqrt(len(gain))
     if n_parts > 1:
         parts = [part.mean() for part in np.array_split(gain, n_parts)]
@@ -230,4 +230,4 @@ def significant_share(
         standard_error = max(standard_error, between)
     if gain.mean() <= n_errors * standard_error:
         return 0.0
-    return judgement.steps[best] / n_steps
+    return validation.steps[best] / n_steps

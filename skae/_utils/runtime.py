@@ -96,9 +96,9 @@ def one_thread() -> AbstractContextManager:
 
 
 @contextmanager
-def suitable_threads(n_weights: int, n_rows: int) -> Iterator[None]:
+def suitable_threads(n_weights: int, n_samples: int) -> Iterator[None]:
     """Use one thread where ``n_rows`` and so many weights are too little work for two."""
-    if 6 * n_weights * n_rows < ONE_THREAD_BELOW:
+    if 6 * n_weights * n_samples < ONE_THREAD_BELOW:
         with _single_thread:
             yield
     else:

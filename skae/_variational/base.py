@@ -17,13 +17,13 @@ from skae._base import code_basis
 from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
 from skae._base.sampling import check_count, check_pairs, mix
 from skae._base.transformer import torch_dtype
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._data.statistics import Statistics, describe
 from skae._nn.autoencoder import LinearPath, paths
 from skae._training.net import AutoencoderNet
-from skae._training.trainer import Fitting
+from skae._training.trainer import Trainer
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions
-from skae._variational.initialization import make_likelihood, make_variational_parts
+from skae._variational.initialization import make_likelihood, make_variational_components
 from skae._variational.module import (
     NegativeELBO,
     VariationalModule,
@@ -66,17 +66,17 @@ class VariationalAutoencoder(BaseAutoencoder):
         """Whether training starts at components that do not depend on units."""
         return self.likelihood == "gaussian" and isinstance(self.noise, str)
 
-    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
-        return describe(rows, self.n_components, trained, self._standardizes)
+    def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
+        return describe(dataset, self.n_components, trained, self._standardizes)
 
     def _make_module(self, statistics: Statistics) -> VariationalModule:
-        return VariationalModule(**make_variational_parts(self, statistics))
+        return VariationalModule(**make_variational_components(self, statistics))
 
     def _make_criterion(self, statistics: Statistics) -> nn.Module:
         likelihood = make_likelihood(self.likelihood, statistics)
         return NegativeELBO(likelihood, self.beta, self.kl_warm_up, self.free_bits)
 
-    def _renew(self, module: nn.Module, criterion: NegativeELBO) -> None:
+    def _update_hyperparameters(self, module: nn.Module, criterion: NegativeELBO) -> None:
         criterion.beta = self.beta
         criterion.kl_warm_up = self.kl_warm_up
         criterion.free_bits = self.free_bits
@@ -84,19 +84,19 @@ class VariationalAutoencoder(BaseAutoencoder):
     def _provisional(self, net: AutoencoderNet) -> dict:
         return {**super()._provisional(net), "prior_": None}
 
-    def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
-        super()._adopt(net, fitting)
+    def _store(self, net: AutoencoderNet, fitting: Trainer) -> None:
+        super()._store(net, fitting)
         vars(self).pop("noise_variance_", None)
         if self.likelihood == "gaussian":
             self.noise_variance_ = _noise_variance(self.module_)
-        self.prior_ = self._fit_prior(fitting.rows, net.seed)
-        if not fitting.in_parts:
-            warn_of_collapse(self, fitting.rows, np.random.RandomState(net.seed))
+        self.prior_ = self._fit_prior(fitting.dataset, net.seed)
+        if not fitting.online:
+            warn_of_collapse(self, fitting.dataset, np.random.RandomState(net.seed))
 
-    def _settle_codes(self, rows: Rows, goes_on: bool) -> None:
-        usage = Usage.of(self.net_, rows, torch_dtype(rows.x.dtype), self._chunk())
+    def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
+        usage = Usage.of(self.net_, dataset, torch_dtype(dataset.x.dtype), self._chunk())
         order = torch.arange(len(usage.kl))
-        if not goes_on:  # most used first
+        if not resumes:  # most used first
             order = usage.kl.argsort(descending=True, stable=True)
             basis = self.module_.basis
             permutation = torch.eye(len(order), dtype=torch.float64)[:, order]
@@ -107,18 +107,18 @@ class VariationalAutoencoder(BaseAutoencoder):
         if isinstance(decoder, LinearPath):
             known = torch.stack([decoder.low, decoder.high])
             known[:, : len(order)] = usage.extremes  # what follows is the condition
-            decoder.cover(known)
+            decoder.update_range(known)
         for path in paths(self.module_):
-            path.settle()
+            path.freeze_range()
 
-    def _fit_prior(self, rows: Rows, seed: int):
+    def _fit_prior(self, dataset: Dataset, seed: int):
         """Fit the density of codes, if one is wanted, to draws from their posteriors."""
         if isinstance(self.prior, str):
             return None
         mixes = isinstance(self.prior, (GaussianMixture, BayesianGaussianMixture))
         n_codes = MAX_MIXED_CODES if mixes else MAX_CODES
-        rows = rows.subset(spread_out(len(rows), n_codes))
-        mean, deviation = self._moments(rows)
+        dataset = dataset.subset(spread_out(len(dataset), n_codes))
+        mean, deviation = self._moments(dataset)
         noise = np.random.RandomState(seed).normal(size=mean.shape)
         prior = clone(self.prior)
         if prior.get_params().get("random_state", 0) is None:
@@ -128,21 +128,21 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     # Codes and rows, condition included.
 
-    def _encode(self, rows: Rows) -> np.ndarray:
-        return self._map(code_basis.encode, rows)
+    def _encode(self, dataset: Dataset) -> np.ndarray:
+        return self._map(code_basis.encode, dataset)
 
     def _decode(self, codes: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
-        return self._map(code_basis.decode, Rows(codes, condition=condition))
+        return self._map(code_basis.decode, Dataset(codes, condition=condition))
 
-    def _moments(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    def _moments(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the posterior, in the basis of the codes."""
-        moments = self._map(posterior_moments, rows)
+        moments = self._map(posterior_moments, dataset)
         mean, deviation = np.split(moments, 2, axis=1)
         return mean, deviation
 
-    def _evidence(self, rows: Rows, n_draws: int | None = None) -> np.ndarray:
+    def _evidence(self, dataset: Dataset, n_draws: int | None = None) -> np.ndarray:
         """Importance-weighted log-likelihood of each row."""
-        self._check_probabilities(rows)
+        self._check_probabilities(dataset)
         # One seed for good, so that a row has one score.
         shape = n_draws or self.n_importance_samples, self._n_features_out
         draws = torch.as_tensor(np.random.RandomState(0).normal(size=shape))
@@ -150,7 +150,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         function = partial(
             log_evidence, noise=draws, log_prior=log_prior, n_at_once=self._chunk()
         )
-        return self._map(function, rows, dtype=np.float64)
+        return self._map(function, dataset, dtype=np.float64)
 
     def _draw_codes(self, n_samples: int, random_state) -> np.ndarray:
         if self.prior_ is None:
@@ -174,9 +174,9 @@ class VariationalAutoencoder(BaseAutoencoder):
             return self._decode(codes, condition)
         # Drawn for all rows at once: a draw must not depend on how they are chunked.
         noises = random_state.normal(size=(len(codes), self.n_features_in_))
-        return self._map(_draw, Rows(codes, noises, condition))
+        return self._map(_draw, Dataset(codes, noises, condition))
 
-    def _interpolate(self, before: Rows, after: Rows, n_steps: int) -> np.ndarray:
+    def _interpolate(self, before: Dataset, after: Dataset, n_steps: int) -> np.ndarray:
         """Decode the lines between codes: (n_pairs, n_steps, n_features)."""
         check_count(n_steps, "n_steps")
         check_pairs(len(before), len(after))
@@ -208,19 +208,19 @@ class VariationalAutoencoder(BaseAutoencoder):
         """The code in the middle of the prior."""
         return np.zeros((1, self._n_features_out))
 
-    def _direction(self, before: Rows, after: Rows) -> np.ndarray:
+    def _direction(self, before: Dataset, after: Dataset) -> np.ndarray:
         return self._encode(after).mean(axis=0) - self._encode(before).mean(axis=0)
 
-    def _figures(self, rows: Rows) -> pd.Series:
+    def _figures(self, dataset: Dataset) -> pd.Series:
         """What ``diagnose`` returns."""
-        usage = Usage.of(self.net_, rows, torch_dtype(rows.x.dtype), self._chunk())
+        usage = Usage.of(self.net_, dataset, torch_dtype(dataset.x.dtype), self._chunk())
         figures = {
-            "log_likelihood": float(self._evidence(rows).mean()),
+            "log_likelihood": float(self._evidence(dataset).mean()),
             "kl": float(usage.kl.sum()),
             "active_units": float(usage.n_active),
         }
         # A seed of its own: the figures of the same rows are the same.
-        compared = compare(self, comparable(rows), check_random_state(0))
+        compared = compare(self, comparable(dataset), check_random_state(0))
         return pd.Series(figures | compared)
 
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._base import code_basis
 from skae._base.sampling import check_count
 from skae._data.conditions import Labels, Numbers, check_condition
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe_given
 from skae._utils.docstrings import documented
 from skae._variational.label_inference import LabelsByEvidence
@@ -87,7 +87,7 @@ class ConditionalVAE(LabelsByEvidence):
     __metadata_request__transform = {"y": None}
     __metadata_request__inverse_transform = {"y": None}
 
-    _learns_in_parts = False
+    _supports_partial_fit = False
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class ConditionalVAE(LabelsByEvidence):
         self.fit(X, y)
         return self.transform(X, y if isinstance(self._condition, Numbers) else None)
 
-    def _make_rows(self, X: np.ndarray, y) -> Rows:
+    def _make_dataset(self, X: np.ndarray, y) -> Dataset:
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is "
@@ -200,7 +200,7 @@ class ConditionalVAE(LabelsByEvidence):
             self._condition = copy.copy(self._condition)
             if isinstance(self._condition, Labels):
                 self._condition.count(y)
-            return Rows(X, condition=self._condition.columns(y, len(y)))
+            return Dataset(X, condition=self._condition.columns(y, len(y)))
         if hasattr(self, "classes_"):
             del self.classes_
         if y.ndim == 2:
@@ -208,10 +208,10 @@ class ConditionalVAE(LabelsByEvidence):
         else:
             self._condition = Labels(y)
             self.classes_ = self._condition.classes
-        return Rows(X, condition=self._condition.columns(y, len(y)))
+        return Dataset(X, condition=self._condition.columns(y, len(y)))
 
-    def _describe(self, rows: Rows, trained: Rows) -> Statistics:
-        return describe_given(rows, self.n_components, trained, self._standardizes)
+    def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
+        return describe_given(dataset, self.n_components, trained, self._standardizes)
 
     # Using what was fitted.
 
@@ -317,7 +317,7 @@ class ConditionalVAE(LabelsByEvidence):
         if y is None:
             return self._marginal(X)
         condition = self._condition.columns(y, X.shape[0])
-        return self._evidence(Rows(X, condition=condition))
+        return self._evidence(Dataset(X, condition=condition))
 
     def score(self, X, y=None):
         """Return the mean of :meth:`score_samples`.
@@ -443,8 +443,10 @@ class ConditionalVAE(LabelsByEvidence):
         """
         check_is_fitted(self)
         if at is not None:
-            rows = self._rows(at, y)
-            return self._traverse(component, values, self._encode(rows), rows.condition)
+            dataset = self._rows(at, y)
+            return self._traverse(
+                component, values, self._encode(dataset), dataset.condition
+            )
         if y is None:
             raise ValueError(
                 "traverse has to know what the rows shall be. Pass y, or rows as at=, "

@@ -10,21 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae._base.initialization import Start, make_sides, make_units, to_logits
+from skae._base.initialization import (
+    LinearInitialization,
+    make_sides,
+    make_units,
+    to_logits,
+)
 from skae._data.statistics import Statistics
 from skae._nn.autoencoder import CodeBasis
 from skae._variational.module import NOISE_FLOOR, Bernoulli, Gaussian, Noise
 
 # Draws from the prior lie in here, and the decoder learns to decode them.
-PRIOR_BOX = 4.0
+PRIOR_RANGE = 4.0
 
 
-def make_variational_parts(estimator, statistics: Statistics) -> dict:
+def make_variational_components(estimator, statistics: Statistics) -> dict:
     """Return the arguments of :class:`skae._variational.module.VariationalModule`."""
     bernoulli = estimator.likelihood == "bernoulli"
     inputs, outputs = make_units(statistics, bernoulli)
     offsets = torch.as_tensor(statistics.offsets)  # a condition moves the mean
-    condition_box = torch.as_tensor(statistics.condition_box)
+    condition_range = torch.as_tensor(statistics.condition_range)
     if bernoulli:
         loadings = torch.as_tensor(statistics.components * statistics.deviations)
         maps, bias = to_logits(torch.cat([loadings.T, offsets]), inputs.mean)
@@ -42,15 +47,15 @@ def make_variational_parts(estimator, statistics: Statistics) -> dict:
     into, back, log_variance = tight_posterior(back, precision, per_input)
     # What is encoded is the distance from the mean that the condition gives.
     into = torch.cat([into, -(offsets / inputs.divisor) @ into])
-    box = inputs(torch.as_tensor(statistics.box))
-    codes_box = torch.tensor([[-PRIOR_BOX], [PRIOR_BOX]]).repeat(1, n_components)
-    start = Start(
+    training_range = inputs(torch.as_tensor(statistics.training_range))
+    code_range = torch.tensor([[-PRIOR_RANGE], [PRIOR_RANGE]]).repeat(1, n_components)
+    start = LinearInitialization(
         into=torch.cat([into, torch.zeros_like(into)], dim=1),
         into_bias=torch.cat([torch.zeros_like(log_variance), log_variance]),
         back=torch.cat([back, given]),
         back_bias=bias,
-        box=torch.cat([box, condition_box], dim=1),
-        codes_box=torch.cat([codes_box, condition_box], dim=1),
+        training_range=torch.cat([training_range, condition_range], dim=1),
+        code_range=torch.cat([code_range, condition_range], dim=1),
     )
     unit = torch.ones(n_components, dtype=torch.float64)
     return {

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skae._data.conditions import Labels, Numbers
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._variational.base import VariationalAutoencoder
 
 # Draws of the evidence where it only has to tell labels apart.
@@ -29,13 +29,13 @@ class LabelsByEvidence(VariationalAutoencoder):
 
     _private_state = (*VariationalAutoencoder._private_state, "_condition", "_labeller")
 
-    def _adopt(self, net, fitting) -> None:
-        super()._adopt(net, fitting)
+    def _store(self, net, fitting) -> None:
+        super()._store(net, fitting)
         self._labeller = None
         if isinstance(self._condition, Labels):
-            codes = self._encode(fitting.rows)
+            codes = self._encode(fitting.dataset)
             if codes.std(axis=0).all():  # else codes tell nothing apart
-                labels = fitting.rows.condition.argmax(axis=1)
+                labels = fitting.dataset.condition.argmax(axis=1)
                 self._labeller = GaussianNB().fit(codes, labels)
 
     def _provisional(self, net) -> dict:
@@ -46,11 +46,11 @@ class LabelsByEvidence(VariationalAutoencoder):
 
     # Conditions.
 
-    def _rows(self, X, y) -> Rows:
+    def _rows(self, X, y) -> Dataset:
         """X with its condition, which is inferred if there is no y."""
         check_is_fitted(self)
         X = self._validate(X)
-        return Rows(X, condition=self._condition_of(X, y))
+        return Dataset(X, condition=self._condition_of(X, y))
 
     def _condition_of(self, X: np.ndarray, y) -> np.ndarray:
         if y is not None:
@@ -84,7 +84,7 @@ class LabelsByEvidence(VariationalAutoencoder):
         for place, log_share in enumerate(self._condition.log_share):
             condition = np.zeros((X.shape[0], len(self.classes_)), dtype=np.float32)
             condition[:, place] = 1.0
-            evidence = self._evidence(Rows(X, condition=condition), n_draws)
+            evidence = self._evidence(Dataset(X, condition=condition), n_draws)
             logs.append(evidence + log_share)
         return np.column_stack(logs)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._training.net import AutoencoderNet
 from skae._utils.warnings import warn_caller
 from skae._variational.module import VariationalModule, kl_from_standard_normal
@@ -39,14 +39,14 @@ class Usage(NamedTuple):
 
     @classmethod
     def of(
-        cls, net: AutoencoderNet, rows: Rows, dtype: torch.dtype, chunk: int
+        cls, net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int
     ) -> "Usage":
         totals, extremes = None, None
-        for sums, outermost in net.apply(_sum_up, rows, dtype, chunk):
+        for sums, outermost in net.apply(_sum_up, dataset, dtype, chunk):
             totals = sums if totals is None else totals + sums
             seen = outermost if extremes is None else torch.cat([extremes, outermost])
             extremes = torch.stack(seen.aminmax(dim=0))
-        kl, mean, square = totals / len(rows)
+        kl, mean, square = totals / len(dataset)
         return cls(kl, square - mean.square(), extremes)
 
 
@@ -58,15 +58,15 @@ def _sum_up(module: VariationalModule, batch: Batch) -> tuple[Tensor, Tensor]:
     return (sums @ order).cpu().double(), torch.stack(mean.aminmax(dim=0)).cpu()
 
 
-def comparable(rows: Rows) -> Rows:
+def comparable(dataset: Dataset) -> Dataset:
     """As many rows as can be compared with each other."""
-    return rows.subset(spread_out(len(rows), n_compared(rows.n_features)))
+    return dataset.subset(spread_out(len(dataset), n_compared(dataset.n_features)))
 
 
-def compare(estimator, rows: Rows, random_state) -> dict[str, float]:
+def compare(estimator, dataset: Dataset, random_state) -> dict[str, float]:
     """Figures of samples beside rows, features in units of their standard deviation."""
-    real, decode = _in_one_unit(estimator, rows)
-    codes = estimator._encode(rows).astype(np.float64)
+    real, decode = _in_one_unit(estimator, dataset)
+    codes = estimator._encode(dataset).astype(np.float64)
     again = decode(codes)
     drawn = decode(estimator._draw_codes(len(real), random_state))
     partner = random_state.permutation(len(codes))
@@ -84,10 +84,10 @@ def compare(estimator, rows: Rows, random_state) -> dict[str, float]:
     }
 
 
-def _in_one_unit(estimator, rows: Rows):
+def _in_one_unit(estimator, dataset: Dataset):
     """Rows, and a decoder of codes under the rows' conditions, in the same units."""
     unit = estimator.module_.inputs.divisor.cpu().numpy()
-    x, _, condition = rows[:]
+    x, _, condition = dataset[:]
     condition = None if condition is None else condition.numpy()
 
     def decode(codes: np.ndarray) -> np.ndarray:
@@ -96,14 +96,14 @@ def _in_one_unit(estimator, rows: Rows):
     return x.double().numpy() / unit, decode
 
 
-def warn_of_collapse(estimator, rows: Rows, random_state) -> None:
+def warn_of_collapse(estimator, dataset: Dataset, random_state) -> None:
     """Warn if a code that could say something does not, or if samples lack variety."""
-    rows = comparable(rows)
+    dataset = comparable(dataset)
     found = {"code_use": 0.0}
     if estimator.active_units_ > 0:
-        found = compare(estimator, rows, random_state)
+        found = compare(estimator, dataset, random_state)
     if found["code_use"] < LEAST_CODE_USE:
-        if _is_needed(estimator, rows):
+        if _is_needed(estimator, dataset):
             problem = "The posterior has collapsed: no component says anything of a row."
             if estimator.active_units_ > 0:
                 share = f"{found['code_use']:.2%}"
@@ -125,7 +125,7 @@ def warn_of_collapse(estimator, rows: Rows, random_state) -> None:
         )
 
 
-def _is_needed(estimator, rows: Rows) -> bool:
+def _is_needed(estimator, dataset: Dataset) -> bool:
     """Whether features have something in common beyond what a condition gives them."""
-    real, decode = _in_one_unit(estimator, rows)
-    return have_in_common(real - decode(np.zeros((len(rows), estimator.n_components))))
+    real, decode = _in_one_unit(estimator, dataset)
+    return have_in_common(real - decode(np.zeros((len(dataset), estimator.n_components))))

@@ -19,9 +19,9 @@ def n_compared(n_features: int) -> int:
     return max(1, min(MAX_ROWS, MAX_VALUES // n_features))
 
 
-def spread_out(n_rows: int, n_wanted: int) -> np.ndarray:
+def spread_out(n_samples: int, n_wanted: int) -> np.ndarray:
     """The places of at most so many rows, evenly over all."""
-    return np.linspace(0, n_rows - 1, min(n_rows, n_wanted)).astype(int)
+    return np.linspace(0, n_samples - 1, min(n_samples, n_wanted)).astype(int)
 
 
 class Neighborhoods:
@@ -61,12 +61,12 @@ def have_in_common(rows: np.ndarray) -> bool:
     """
     spread = rows.std(axis=0)
     rows = (rows - rows.mean(axis=0))[:, spread > 0] / spread[spread > 0]
-    n_rows, n_features = rows.shape
-    if n_features < 2 or n_rows < 2:
+    n_samples, n_features = rows.shape
+    if n_features < 2 or n_samples < 2:
         return False
-    smaller = rows.T @ rows if n_features < n_rows else rows @ rows.T
-    largest = np.linalg.eigvalsh(smaller)[-1] / n_rows
-    return bool(largest > 1.2 * (1 + np.sqrt(n_features / n_rows)) ** 2)
+    smaller = rows.T @ rows if n_features < n_samples else rows @ rows.T
+    largest = np.linalg.eigvalsh(smaller)[-1] / n_samples
+    return bool(largest > 1.2 * (1 + np.sqrt(n_features / n_samples)) ** 2)
 
 
 def continuity(

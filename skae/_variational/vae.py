@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skae._base.sampling import check_count
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._utils.docstrings import documented
 from skae._variational.base import VariationalAutoencoder
 
@@ -135,9 +135,9 @@ class VAETransformer(VariationalAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _rows(self, X) -> Rows:
+    def _rows(self, X) -> Dataset:
         check_is_fitted(self)
-        return Rows(self._validate(X))
+        return Dataset(self._validate(X))
 
     def posterior(self, X):
         """Say which codes a row may have.

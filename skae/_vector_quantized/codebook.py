@@ -142,15 +142,15 @@ class Quantiser(nn.Module):
         self, code: Tensor, error: Tensor, generator: torch.Generator | None
     ) -> None:
         """Move words that are worth least to codes where they would be worth more."""
-        n_rows, n_codes = code.shape[1], self.books.shape[1]
+        n_samples, n_codes = code.shape[1], self.books.shape[1]
         # Drawn by their error, as k-means++ does. Where there is none, there is no gain.
         weights = error + error.amax(dim=1, keepdim=True).clamp(min=1e-30) * 1e-12
-        n_tried = min(CANDIDATES, n_rows)
+        n_tried = min(CANDIDATES, n_samples)
         drawn = torch.multinomial(weights, n_tried, generator=generator)
         tried = code.gather(1, drawn[..., None].expand(-1, -1, code.shape[2]))
         gain = (error[..., None] - torch.cdist(code, tried).square()).clamp_(min=0.0)
         # Without the code itself, which any word would meet.
-        gain = (gain.sum(dim=1) - error.gather(1, drawn)) / (n_rows - 1)
+        gain = (gain.sum(dim=1) - error.gather(1, drawn)) / (n_samples - 1)
         n_moved = min(n_tried, max(1, n_codes // 32))
         gain, best = gain.topk(n_moved, dim=1)
         # By so much would the error grow without the word.

@@ -14,8 +14,8 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from skae._base.initialization import make_parts
-from skae._data.dataset import Rows
+from skae._base.initialization import make_components
+from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe
 from skae._vector_quantized.codebook import Quantiser
 
@@ -52,8 +52,8 @@ class SampledStatistics(Statistics):
 
 
 def describe_sampled(
-    rows: Rows,
-    trained: Rows,
+    dataset: Dataset,
+    trained: Dataset,
     *,
     n_positions: int,
     n_codes: int,
@@ -73,8 +73,8 @@ def describe_sampled(
     shared : bool
         Whether there is one book for all positions.
     """
-    found = describe(rows, n_positions * code_dim, trained)
-    n_some = min(len(trained), SAMPLE_ROWS, max(1, SAMPLE_VALUES // rows.n_features))
+    found = describe(dataset, n_positions * code_dim, trained)
+    n_some = min(len(trained), SAMPLE_ROWS, max(1, SAMPLE_VALUES // dataset.n_features))
     some = trained.subset(np.linspace(0, len(trained) - 1, n_some).astype(int))
     sample = some[:].x.numpy()
     starts = [deal_out(found, n_positions)]
@@ -115,7 +115,7 @@ def in_blocks(statistics: Statistics, sample: np.ndarray, n_positions: int) -> S
     places = np.array_split(np.arange(len(deviations)), n_positions)
     for columns, held in zip(blocks, places, strict=True):
         if len(columns) > 0:
-            block = describe(Rows(np.ascontiguousarray(sample[:, columns])), len(held))
+            block = describe(Dataset(np.ascontiguousarray(sample[:, columns])), len(held))
             components[np.ix_(columns, held)] = block.components
             deviations[held] = block.deviations
     return replace(statistics, components=components, deviations=deviations)
@@ -137,11 +137,11 @@ def quantisation_error(
     return float(error)
 
 
-def make_quantised_parts(estimator, statistics: SampledStatistics) -> dict:
+def make_quantised_components(estimator, statistics: SampledStatistics) -> dict:
     """Return the arguments of :class:`skae._vector_quantized.module.QuantisedModule`."""
     n_positions = estimator.n_components
     unit = np.full(n_positions * statistics.code_dim, statistics.code_unit)
-    parts = make_parts(estimator, statistics, unit)
+    parts = make_components(estimator, statistics, unit)
     with torch.no_grad():
         x = parts["inputs"](torch.as_tensor(statistics.sample)).float()
         encoder = parts["encoder"].eval()

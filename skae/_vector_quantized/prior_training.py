@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae._data.dataset import Batch, Rows
+from skae._data.dataset import Batch, Dataset
 from skae._training.adamw import FlatAdamW
 from skae._training.net import AutoencoderNet
 from skae._training.validation import count_valid, hold_out
@@ -17,7 +17,7 @@ from skae._vector_quantized.transformer_prior import (
 
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 1.0
 LEAST_BATCH, MOST_BATCH = 32, 256
-N_LOOKS = 50
+N_CHECKS = 50
 
 
 class PriorNet(AutoencoderNet):
@@ -70,16 +70,16 @@ def fit_prior(
     device : torch.device
         Where to compute.
     """
-    rows = Rows(numbers, condition=condition)
-    train, valid = rows, None
+    dataset = Dataset(numbers, condition=condition)
+    train, valid = dataset, None
     n_valid = 0
     if validation_fraction is not None:
-        n_valid = count_valid(len(rows), validation_fraction)
+        n_valid = count_valid(len(dataset), validation_fraction)
     if n_valid > 0:  # of two rows none can be spared
-        parts = hold_out(len(rows), n_valid, np.random.RandomState(seed))
-        train, valid = map(rows.subset, parts)
+        parts = hold_out(len(dataset), n_valid, np.random.RandomState(seed))
+        train, valid = map(dataset.subset, parts)
     batch_size = int(np.clip(len(train) // 16, LEAST_BATCH, MOST_BATCH))
-    n_steps = int(np.clip(600 * np.sqrt(len(rows) / 1000), 150, 6000))
+    n_steps = int(np.clip(600 * np.sqrt(len(dataset) / 1000), 150, 6000))
     if n_epochs is not None:
         n_steps = n_epochs * -(-len(train) // batch_size)
     with borrowed_generator(seed, device), torch.device("cpu"):
@@ -88,8 +88,8 @@ def fit_prior(
         prior,
         nn.Identity(),
         n_steps=n_steps,
-        check_every=max(1, n_steps // N_LOOKS),
-        patience=N_LOOKS // 2,
+        check_every=max(1, n_steps // N_CHECKS),
+        patience=N_CHECKS // 2,
         seed=seed,
         optimizer=FlatAdamW,
         optimizer__weight_decay=WEIGHT_DECAY,
@@ -106,8 +106,8 @@ def fit_prior(
     return net
 
 
-def _untrained(rows: Rows, n_codes: int, shared: bool) -> CodePrior:
-    batch = rows[:]
+def _untrained(dataset: Dataset, n_codes: int, shared: bool) -> CodePrior:
+    batch = dataset[:]
     counts = [torch.bincount(column, minlength=n_codes) for column in batch.x.T]
     n_conditions = 0 if batch.condition is None else batch.condition.shape[1]
     share = smoothed_log_share(torch.stack(counts))

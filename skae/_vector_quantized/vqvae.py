@@ -17,16 +17,16 @@ from skae._base import code_basis
 from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
 from skae._base.sampling import check_count
 from skae._data.conditions import Labels, check_condition
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._training.net import AutoencoderNet
-from skae._training.trainer import Fitting
+from skae._training.trainer import Trainer
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
 from skae._vector_quantized.initialization import (
     STARTS,
     SampledStatistics,
     describe_sampled,
-    make_quantised_parts,
+    make_quantised_components,
 )
 from skae._vector_quantized.module import (
     QuantisedLoss,
@@ -149,7 +149,7 @@ class VQVAE(BaseAutoencoder):
     (3, 64)
     """
 
-    _learns_in_parts = False
+    _supports_partial_fit = False
     _private_state = (*BaseAutoencoder._private_state, "_labels")
 
     _parameter_constraints: dict = {
@@ -221,15 +221,15 @@ class VQVAE(BaseAutoencoder):
 
     # Fitting.
 
-    def _sizes(self, rows: Rows) -> dict[str, int]:
+    def _sizes(self, dataset: Dataset) -> dict[str, int]:
         """Number of words in a book, and their length."""
         n_codes, code_dim = self.n_codes, self.code_dim
         if not isinstance(n_codes, Integral):
             n_codes = int(
-                np.clip(len(rows) // ROWS_PER_CODE, min(2, len(rows)), MOST_CODES)
+                np.clip(len(dataset) // ROWS_PER_CODE, min(2, len(dataset)), MOST_CODES)
             )
         if not isinstance(code_dim, Integral):
-            code_dim = min(-(-rows.n_features // self.n_components), MOST_DIMENSIONS)
+            code_dim = min(-(-dataset.n_features // self.n_components), MOST_DIMENSIONS)
         return {"n_codes": n_codes, "code_dim": code_dim}
 
     def _check_parameters(self, X: np.ndarray) -> None:
@@ -245,11 +245,11 @@ class VQVAE(BaseAutoencoder):
                 "out. Use prior='transformer'."
             )
 
-    def _make_rows(self, X: np.ndarray, y) -> Rows:
+    def _make_dataset(self, X: np.ndarray, y) -> Dataset:
         vars(self).pop("classes_", None)
         self._labels = None
         if not self.conditional:
-            return Rows(X)
+            return Dataset(X)
         if y is None:
             raise ValueError(
                 "VQVAE with conditional=True requires y to be passed, but the target y "
@@ -264,19 +264,19 @@ class VQVAE(BaseAutoencoder):
             )
         self._labels = Labels(y)
         self.classes_ = self._labels.classes
-        return Rows(X, condition=self._labels.columns(y, len(y)))
+        return Dataset(X, condition=self._labels.columns(y, len(y)))
 
-    def _describe(self, rows: Rows, trained: Rows) -> SampledStatistics:
+    def _describe(self, dataset: Dataset, trained: Dataset) -> SampledStatistics:
         return describe_sampled(
-            rows,
+            dataset,
             trained,
             n_positions=self.n_components,
             shared=self.shared_codebook,
-            **self._sizes(rows),
+            **self._sizes(dataset),
         )
 
     def _make_module(self, statistics: SampledStatistics) -> QuantisedModule:
-        return QuantisedModule(**make_quantised_parts(self, statistics))
+        return QuantisedModule(**make_quantised_components(self, statistics))
 
     def _make_criterion(self, statistics: SampledStatistics) -> nn.Module:
         spread = statistics.target_spread
@@ -285,22 +285,24 @@ class VQVAE(BaseAutoencoder):
         unit = statistics.code_unit**2 / total
         return QuantisedLoss(reconstruction, self.commitment, unit)
 
-    def _renew(self, module: nn.Module, criterion: QuantisedLoss) -> None:
+    def _update_hyperparameters(
+        self, module: nn.Module, criterion: QuantisedLoss
+    ) -> None:
         criterion.commitment = self.commitment
 
-    def _adopt(self, net: AutoencoderNet, fitting: Fitting) -> None:
-        super()._adopt(net, fitting)
+    def _store(self, net: AutoencoderNet, fitting: Trainer) -> None:
+        super()._store(net, fitting)
         self.n_codes_, self.code_dim_ = net.module_.quantiser.books.shape[1:]
-        self._take_stock(fitting.rows)
+        self._take_stock(fitting.dataset)
         self.prior_net_ = None
         if self.prior is not None:
             self.prior_net_ = self._fit_prior(fitting)
 
-    def _take_stock(self, rows: Rows) -> None:
+    def _take_stock(self, dataset: Dataset) -> None:
         """Set what is known of the code books."""
         unit = self.module_.basis.unit[0].cpu()
         books = self.module_.quantiser.books.cpu().double() * unit
-        numbers = self._number(Rows(rows.x))
+        numbers = self._number(Dataset(dataset.x))
         if self.shared_codebook:
             numbers = numbers.reshape(-1, 1)
         counts = [np.bincount(book, minlength=self.n_codes_) for book in numbers.T]
@@ -311,10 +313,10 @@ class VQVAE(BaseAutoencoder):
         if self.shared_codebook:
             self.codebook_, self.usage_ = self.codebook_[0], usage[0]
 
-    def _fit_prior(self, fitting: Fitting) -> AutoencoderNet:
+    def _fit_prior(self, fitting: Trainer) -> AutoencoderNet:
         return fit_prior(
-            self._number(Rows(fitting.rows.x)),
-            fitting.rows.condition,
+            self._number(Dataset(fitting.dataset.x)),
+            fitting.dataset.condition,
             n_codes=self.n_codes_,
             shared=self.shared_codebook,
             n_epochs=None if self.max_iter == "auto" else self.max_iter,
@@ -339,7 +341,7 @@ class VQVAE(BaseAutoencoder):
             From 0 to ``n_codes_ - 1``.
         """
         check_is_fitted(self)
-        return self._number(Rows(self._validate(X)))
+        return self._number(Dataset(self._validate(X)))
 
     def inverse_transform(self, X):
         """Decode codes.
@@ -359,7 +361,7 @@ class VQVAE(BaseAutoencoder):
         check_is_fitted(self)
         X = check_array(X, dtype=None)
         if X.shape[1] != self.module_.n_positions or self._is_continuous(X):
-            return self._map(code_basis.decode, Rows(self._validate_codes(X)))
+            return self._map(code_basis.decode, Dataset(self._validate_codes(X)))
         return self._decode_numbers(self._validate_numbers(X))
 
     def sample(
@@ -441,19 +443,19 @@ class VQVAE(BaseAutoencoder):
         ]
         return logsumexp(np.array(each) + self._labels.log_share[:, None], axis=0)
 
-    def _number(self, rows: Rows) -> np.ndarray:
-        return self._map(number_words, rows, dtype=np.int64)
+    def _number(self, dataset: Dataset) -> np.ndarray:
+        return self._map(number_words, dataset, dtype=np.int64)
 
     def _decode_numbers(self, numbers: np.ndarray) -> np.ndarray:
-        return self._map(decode_numbers, Rows(numbers.astype(np.float64)))
+        return self._map(decode_numbers, Dataset(numbers.astype(np.float64)))
 
     def _log_likelihood(
         self, numbers: np.ndarray, condition: np.ndarray | None
     ) -> np.ndarray:
-        rows = Rows(numbers, condition=condition)
+        dataset = Dataset(numbers, condition=condition)
         chunk = max(1, self._chunk() // numbers.shape[1])
         net = self.prior_net_
-        return -net.map_batches(sequence_nats, rows, torch.float64, chunk)
+        return -net.map_batches(sequence_nats, dataset, torch.float64, chunk)
 
     def _condition_of_samples(self, n_samples: int, y, random_state) -> np.ndarray | None:
         if self._labels is None:

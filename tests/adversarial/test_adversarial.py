@@ -225,12 +225,12 @@ def classes(digits):
     return AdversarialAE(prior="mixture", conditional=True, random_state=0).fit(X, y)
 
 
-def two_clumps(n_rows):
+def two_clumps(n_samples):
     """A surface on which rows lie in two clumps with long tails, and bends."""
     rng = np.random.RandomState(0)
-    u = rng.choice([-2.0, 2.0], n_rows) + 0.5 * rng.normal(size=n_rows)
-    v = rng.exponential(size=n_rows)
-    noise = 0.05 * rng.normal(size=(n_rows, 6))
+    u = rng.choice([-2.0, 2.0], n_samples) + 0.5 * rng.normal(size=n_samples)
+    v = rng.exponential(size=n_samples)
+    noise = 0.05 * rng.normal(size=(n_samples, 6))
     return np.column_stack([u, v, u**2 / 3, u * v / 3, np.sin(u), np.sqrt(v)]) + noise
 
 

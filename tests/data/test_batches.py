@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._base.initialization import make_parts
-from skae._data.dataset import Rows
+from skae._base.initialization import make_components
+from skae._data.dataset import Dataset
 from skae._nn.autoencoder import AutoencoderModule
 from tests.toy import ToyDenoiser
 
@@ -30,11 +30,11 @@ class WatchfulModule(AutoencoderModule):
 class Watchful(ToyDenoiser):
     """Trains on y as the target, and on a condition that is needed to reach it."""
 
-    def _make_rows(self, X, y):
-        return Rows(X, target=y[:, :3], condition=y[:, 3:])
+    def _make_dataset(self, X, y):
+        return Dataset(X, target=y[:, :3], condition=y[:, 3:])
 
     def _make_module(self, statistics):
-        return WatchfulModule(**make_parts(self, statistics))
+        return WatchfulModule(**make_components(self, statistics))
 
 
 def test_targets_of_another_width_and_unit_are_learned_given_the_condition(X):

@@ -11,7 +11,7 @@ from skae._data.dataset import (
     RUN,
     RUNS_AT_ONCE,
     Batch,
-    Rows,
+    Dataset,
     ShuffledBatches,
     nearby_order,
 )
@@ -23,14 +23,14 @@ def standardized(batch):
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 70), st.integers(1, 70), st.booleans())
-def test_batches_hold_every_row_once_and_are_of_like_size(n_rows, batch_size, cache):
-    rows = Rows(np.arange(n_rows, dtype=float)[:, None])
+def test_batches_hold_every_row_once_and_are_of_like_size(n_samples, batch_size, cache):
+    rows = Dataset(np.arange(n_samples, dtype=float)[:, None])
     generator = torch.Generator().manual_seed(0)
     batches = list(ShuffledBatches(rows, standardized, batch_size, generator, cache))
 
     seen = torch.cat([batch.x for batch in batches]).flatten()
     lengths = [len(batch.x) for batch in batches]
-    assert sorted(seen.tolist()) == list(range(n_rows))
+    assert sorted(seen.tolist()) == list(range(n_samples))
     assert max(lengths) <= batch_size
     assert max(lengths) - min(lengths) <= 1
 
@@ -41,7 +41,7 @@ def test_uncached_batches_have_the_rows_of_cached_ones(kind):
     passes = []
     for cache in (True, False):
         generator = torch.Generator().manual_seed(0)
-        rows = Rows(x).subset(np.random.RandomState(1).permutation(1000)[:900])
+        rows = Dataset(x).subset(np.random.RandomState(1).permutation(1000)[:900])
         batches = list(ShuffledBatches(rows, standardized, 64, generator, cache))
         assert {len(batch.x) for batch in batches} <= {60}
         passes.append(torch.cat([batch.x for batch in batches]))
@@ -53,10 +53,10 @@ def test_uncached_batches_have_the_rows_of_cached_ones(kind):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 3 * RUN * RUNS_AT_ONCE), st.integers(0, 2**31 - 1))
-def test_nearby_order_has_every_row_once(n_rows, seed):
-    order = nearby_order(n_rows, torch.Generator().manual_seed(seed))
+def test_nearby_order_has_every_row_once(n_samples, seed):
+    order = nearby_order(n_samples, torch.Generator().manual_seed(seed))
 
-    assert torch.equal(order.sort().values, torch.arange(n_rows))
+    assert torch.equal(order.sort().values, torch.arange(n_samples))
 
 
 def test_nearby_order_reads_few_pages_at_a_time():
@@ -78,14 +78,14 @@ def test_any_layout_becomes_a_batch_and_the_caller_keeps_the_data(view):
         x.flags.writeable = False
     index = slice(2, 6) if view != "list of rows" else np.array([5, 0])
 
-    batch = Rows(x)[index]
+    batch = Dataset(x)[index]
 
     np.testing.assert_array_equal(batch.x.numpy(), x[index])
 
 
 def test_subsets_of_subsets_and_what_travels_with_x():
     x = np.arange(10.0)[:, None]
-    rows = Rows(x, target=-x, condition=x + 0.5).subset(np.array([8, 2, 4]))
+    rows = Dataset(x, target=-x, condition=x + 0.5).subset(np.array([8, 2, 4]))
 
     batch = rows.subset(np.array([2, 0]))[:]
 
@@ -98,4 +98,4 @@ def test_read_only_and_reversed_memory_is_served():
     x = np.arange(12.0).reshape(6, 2)[::-1]
     x.setflags(write=False)
 
-    assert Rows(x)[0:2].x.tolist() == [[10, 11], [8, 9]]
+    assert Dataset(x)[0:2].x.tolist() == [[10, 11], [8, 9]]

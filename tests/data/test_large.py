@@ -12,9 +12,9 @@ FAST = dict(n_components=2, max_iter=5, random_state=0)
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n_rows", [60, 200])
-def test_sparse_rows_give_what_dense_ones_give(X, kind, dtype, n_rows):
-    X = np.where(X > 0, X, 0).astype(dtype)[:n_rows]
+@pytest.mark.parametrize("n_samples", [60, 200])
+def test_sparse_rows_give_what_dense_ones_give(X, kind, dtype, n_samples):
+    X = np.where(X > 0, X, 0).astype(dtype)[:n_samples]
     dense = AutoencoderTransformer(**FAST).fit(X)
     scattered = AutoencoderTransformer(**FAST).fit(kind(X))
 

@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 
 from skae._data import statistics as statistics_module
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import describe
 
 
@@ -14,7 +14,7 @@ from skae._data.statistics import describe
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 def test_components_are_those_of_pca(shape, offset):
     X = offset + np.random.RandomState(0).normal(size=shape) * np.linspace(1, 2, shape[1])
-    statistics = describe(Rows(X), 3)
+    statistics = describe(Dataset(X), 3)
     pca = PCA(3, svd_solver="full").fit(X)
 
     np.testing.assert_allclose(statistics.mean, X.mean(axis=0))
@@ -31,7 +31,7 @@ def test_components_are_those_of_pca(shape, offset):
 def test_iteration_finds_what_the_direct_way_finds(shape, kind, monkeypatch):
     X = np.random.RandomState(0).poisson(0.5, shape).astype(float)
     X[:, :3] *= np.random.RandomState(1).normal(size=(shape[0], 1)) * [5, 3, 2]
-    rows = Rows(kind(X)).subset(np.arange(shape[0])[::-1])
+    rows = Dataset(kind(X)).subset(np.arange(shape[0])[::-1])
     direct = describe(rows, 2)
     monkeypatch.setattr(statistics_module, "DIRECT", 10)
 
@@ -47,12 +47,12 @@ def test_a_constant_column_has_no_spread_at_all(value):
     X = np.random.RandomState(0).normal(size=(1000, 2))
     X[:, 1] = value
 
-    assert describe(Rows(X), 1).spread[1] == 0
+    assert describe(Dataset(X), 1).spread[1] == 0
 
 
 def test_beyond_the_rank_there_are_no_directions():
     X = np.outer(np.arange(10.0), [1.0, 2.0, 3.0])
-    statistics = describe(Rows(X), 5)
+    statistics = describe(Dataset(X), 5)
 
     assert statistics.components.shape == (3, 5)
     np.testing.assert_array_equal(np.abs(statistics.components).sum(axis=0)[1:], 0)
@@ -60,7 +60,7 @@ def test_beyond_the_rank_there_are_no_directions():
 
 def test_targets_and_conditions_are_described_too():
     X = np.random.RandomState(0).normal(size=(20, 3))
-    rows = Rows(X, target=X[:, :2] + 5, condition=X[:, :1])
+    rows = Dataset(X, target=X[:, :2] + 5, condition=X[:, :1])
     statistics = describe(rows, 2)
 
     assert (statistics.n_features, statistics.n_outputs) == (3, 2)

@@ -414,11 +414,11 @@ def test_frames_in_frames_out(X):
 @given(
     st.integers(1, 200), st.integers(0, 199), st.sampled_from([np.float32, np.float64])
 )
-def test_inference_does_not_depend_on_the_batch(n_rows, start, dtype):
+def test_inference_does_not_depend_on_the_batch(n_samples, start, dtype):
     rng = np.random.RandomState(0)
     X = rng.normal(size=(200, 6)).astype(dtype)
     ae = _fitted(dtype)
-    part = slice(start, start + n_rows)
+    part = slice(start, start + n_samples)
 
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     for method in (ae.transform, ae.reconstruct, ae.score_samples):

@@ -49,11 +49,11 @@ def jacobians(module, x):
     st.integers(2, 9),
     st.integers(0, 2**31 - 1),
 )
-def test_gradient_is_that_of_autograd(activation, loss, kind, k, n_rows, seed):
+def test_gradient_is_that_of_autograd(activation, loss, kind, k, n_samples, seed):
     torch.manual_seed(seed)
     module = autoencoder(activation, kind, SensitiveModule, k).double()
     criterion = SensitiveLoss(ReconstructionLoss(loss, torch.rand(D)), 0.3).double()
-    x, target = torch.randn(n_rows, D).double(), torch.rand(n_rows, D).double()
+    x, target = torch.randn(n_samples, D).double(), torch.rand(n_samples, D).double()
 
     module.generator = torch.Generator().manual_seed(seed)
     gradient = written_out(module, criterion)
@@ -75,7 +75,7 @@ def test_gradient_is_that_of_autograd(activation, loss, kind, k, n_rows, seed):
 def test_it_is_exact_for_few_components(k):
     torch.manual_seed(0)
     module = autoencoder("silu", "path", SensitiveModule, k).eval()
-    module.encoder.cover(4 * torch.ones(2, D) * torch.tensor([[1.0], [-1.0]]))
+    module.encoder.update_range(4 * torch.ones(2, D) * torch.tensor([[1.0], [-1.0]]))
     x = torch.randn(50, D)
 
     squares = module(x).sensitivity

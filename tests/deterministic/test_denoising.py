@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, DenoisingAE
 from skae._data import statistics as statistics_module
-from skae._data.dataset import Rows
-from skae._deterministic.corruption import KINDS, SHARES, Corruption, SpoiltRows
+from skae._data.dataset import Dataset
+from skae._deterministic.corruption import KINDS, SHARES, CorruptedDataset, Corruption
 from skae._nn.autoencoder import Standardizer
 from skae.metrics import reconstruction_r2
 
@@ -60,10 +60,10 @@ def least_of_pca(X, spoilt, clean):
 # Known answers.
 
 
-def gaussian_rows(n_rows):
+def gaussian_rows(n_samples):
     rng = np.random.RandomState(0)
     mixing = rng.normal(size=(4, 4))
-    X = rng.normal(size=(n_rows, 4)) @ mixing + [5.0, -3.0, 100.0, 0.0]
+    X = rng.normal(size=(n_samples, 4)) @ mixing + [5.0, -3.0, 100.0, 0.0]
     covariance = mixing.T @ mixing
     noise = np.diag(0.5**2 * np.diag(covariance))
     wiener = np.linalg.solve(covariance + noise, covariance)
@@ -176,7 +176,7 @@ def test_a_range_gives_each_row_a_level_of_its_own():
 
 def test_spoilt_rows_are_the_same_at_each_look():
     X = np.random.RandomState(0).normal(size=(30, 2))
-    rows = SpoiltRows(Rows(X), make("gaussian", (0.5, 0.5), X, as_given(2)))
+    rows = CorruptedDataset(Dataset(X), make("gaussian", (0.5, 0.5), X, as_given(2)))
 
     assert_array_equal(rows[5:20].x, rows[5:20].x)
     assert_array_equal(rows[5:20].target, X[5:20])

@@ -43,14 +43,14 @@ def digits():
     return X[:1400], X[1400:]
 
 
-def planted(n_rows, n_directions=24, n_features=12, n_active=2):
+def planted(n_samples, n_directions=24, n_features=12, n_active=2):
     """Rows that are sums of few directions, with positive weights."""
     rng = np.random.RandomState(0)
     directions = rng.normal(size=(n_directions, n_features))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    order = rng.rand(n_rows, n_directions).argsort(axis=1)
+    order = rng.rand(n_samples, n_directions).argsort(axis=1)
     codes = np.where(order < n_active, rng.uniform(1, 2, order.shape), 0.0)
-    noise = 0.02 * rng.normal(size=(n_rows, n_features))
+    noise = 0.02 * rng.normal(size=(n_samples, n_features))
     return codes @ directions + noise, directions
 
 
@@ -94,15 +94,15 @@ def test_training_is_worth_it(digits):
     assert_allclose((trained.transform(X_test) > 0).sum(axis=1).mean(), 6, rtol=0.15)
 
 
-@pytest.mark.parametrize("n_rows", [600, 2_100])
-def test_held_out_rows_set_the_threshold_where_training_rows_would_mislead(n_rows):
+@pytest.mark.parametrize("n_samples", [600, 2_100])
+def test_held_out_rows_set_the_threshold_where_training_rows_would_mislead(n_samples):
     rng = np.random.RandomState(0)
     # Training components fit the training rows' noise.
-    X = rng.normal(size=(n_rows + 600, n_rows // 2))
+    X = rng.normal(size=(n_samples + 600, n_samples // 2))
 
-    start = SparseAE(100, n_active=5, max_iter=1, learning_rate=1e-12).fit(X[:n_rows])
+    start = SparseAE(100, n_active=5, max_iter=1, learning_rate=1e-12).fit(X[:n_samples])
 
-    on_new = (start.transform(X[n_rows:]) > 0).sum(axis=1).mean()
+    on_new = (start.transform(X[n_samples:]) > 0).sum(axis=1).mean()
     assert_allclose(on_new, 5, rtol=0.1)
     assert start.active_fraction_ * 100 > 6
 
@@ -129,18 +129,18 @@ def test_a_code_wider_than_the_rows_does_not_copy_them(sparsity):
 @given(
     st.integers(1, 20), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31 - 1)
 )
-def test_as_many_are_kept_as_were_asked_for(n_rows, k, n_active, seed):
+def test_as_many_are_kept_as_were_asked_for(n_samples, k, n_active, seed):
     n_active = min(k, n_active)
     generator = torch.Generator().manual_seed(seed)
-    activation = torch.randn(n_rows, k, generator=generator)
+    activation = torch.randn(n_samples, k, generator=generator)
     positive = int((activation > 0).sum())
 
     code, threshold = keep_largest(activation, n_active)
     per_row = keep_largest_per_row(activation, n_active)
 
     n_kept = int((code > 0).sum())
-    all_but_one = min(n_rows * n_active, n_rows * k - 1)
-    assert n_kept == min(all_but_one, positive) or n_rows * k == 1
+    all_but_one = min(n_samples * n_active, n_samples * k - 1)
+    assert n_kept == min(all_but_one, positive) or n_samples * k == 1
     assert (code[code > 0] > threshold).all()
     assert (activation[code == 0] <= threshold).all()
     assert (code >= 0).all() and (per_row >= 0).all()

@@ -170,12 +170,12 @@ def test_nothing_is_shown_and_no_setting_changed(detector, table_vae, wine, monk
 
 def test_displays_are_drawn_where_they_are_told_to(detector, table_vae, wine):
     figure, axes = plt.subplots(2, 4, figsize=(24, 10), layout="constrained")
-    boxes = [ax.get_position() for ax in axes.ravel()]
+    ranges = [ax.get_position() for ax in axes.ravel()]
 
     displays = draw_all(detector, table_vae, wine, axes.ravel())
 
     assert plt.get_fignums() == [figure.number]
-    for display, place, box in zip(displays, axes.ravel(), boxes, strict=False):
+    for display, place, box in zip(displays, axes.ravel(), ranges, strict=False):
         assert display.figure_ is figure
         assert place.axison == (place in display.axes_)
         for ax in display.axes_:
@@ -262,14 +262,14 @@ def test_the_chosen_epoch_of_many_rows_is_that_of_the_weights_kept():
 def test_nothing_was_chosen_without_rows_held_out(wine):
     X = wine[0]
     fitted = ContractiveAE(2, early_stopping=False, **QUICK).fit(X)
-    in_parts = VAETransformer(2, **QUICK).partial_fit(X[:90]).partial_fit(X[90:])
+    online = VAETransformer(2, **QUICK).partial_fit(X[:90]).partial_fit(X[90:])
 
     assert TrainingDisplay.from_estimator(fitted).chosen_ is None
-    display = TrainingDisplay.from_estimator(in_parts)
+    display = TrainingDisplay.from_estimator(online)
     line = display.lines_["partial_fit", "train_loss"]
     assert display.chosen_ is None
     assert_array_equal(line.get_xdata(), np.arange(1, 11))
-    assert_array_equal(line.get_ydata(), in_parts.history_["train_loss"])
+    assert_array_equal(line.get_ydata(), online.history_["train_loss"])
 
 
 def test_training_needs_a_history():
@@ -350,7 +350,7 @@ def test_rows_keep_the_names_of_their_index(table_vae, wine):
     [
         ({"image_shape": (8, 9)}, "has 72 values, and rows have 64 features"),
         ({"image_shape": (2, 8, 4)}, "1 or 3 channels"),
-        ({"n_rows": 0}, "n_rows=0 must be an integer of at least 1"),
+        ({"n_samples": 0}, "n_rows=0 must be an integer of at least 1"),
     ],
 )
 def test_wrong_shapes_are_named(digits, wrong, message):

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skae._nn.autoencoder import CodeBasis, LinearPath, Probability, Standardizer, silence
+from skae._nn.autoencoder import (
+    CodeBasis,
+    LinearPath,
+    Probability,
+    Standardizer,
+    zero_initialize,
+)
 from skae.networks import mlp
 
 seeds = st.integers(0, 2**31 - 1)
@@ -14,7 +20,7 @@ seeds = st.integers(0, 2**31 - 1)
 
 def path(n_in=3, n_out=2, **kwargs):
     weight = torch.randn(n_in, n_out, dtype=torch.float64)
-    return LinearPath(silence(mlp(n_in, n_out)), weight, **kwargs), weight
+    return LinearPath(zero_initialize(mlp(n_in, n_out)), weight, **kwargs), weight
 
 
 def test_path_starts_as_the_linear_map_in_both_precisions():
@@ -79,7 +85,7 @@ def test_inside_the_box_training_and_inference_agree():
 
 
 def test_a_given_box_stays():
-    fixed, _ = path(box=torch.tensor([[-1.0, -1, -1], [1, 1, 1]]))
+    fixed, _ = path(training_range=torch.tensor([[-1.0, -1, -1], [1, 1, 1]]))
 
     fixed.train()(100 * torch.randn(9, 3))
 

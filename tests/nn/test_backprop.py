@@ -12,7 +12,7 @@ from skae._nn.autoencoder import (
     CodeBasis,
     LinearPath,
     Standardizer,
-    silence,
+    zero_initialize,
 )
 from skae._nn.backprop import written_out
 from skae.losses import LOSSES, ReconstructionLoss
@@ -27,8 +27,8 @@ def side(n_in, n_out, activation, kind):
         return network
     weight = torch.randn(n_in, n_out).double()
     bias = torch.randn(n_out) if kind == "gain" else None
-    path = LinearPath(silence(network), weight, bias, gain=kind == "gain")
-    path.pace = 0.3 if kind == "gain" else 1.0
+    path = LinearPath(zero_initialize(network), weight, bias, gain=kind == "gain")
+    path.learning_rate_scale = 0.3 if kind == "gain" else 1.0
     for parameter in path.parameters():
         nn.init.normal_(parameter)
     path.weight.requires_grad_(False)
@@ -56,11 +56,11 @@ def gradients(module):
     st.integers(1, 9),
     st.integers(0, 2**31 - 1),
 )
-def test_gradient_is_that_of_autograd(activation, loss, kind, n_rows, seed):
+def test_gradient_is_that_of_autograd(activation, loss, kind, n_samples, seed):
     torch.manual_seed(seed)
     module = autoencoder(activation, kind).double()
     criterion = ReconstructionLoss(loss, torch.rand(D)).double()
-    x, target = torch.randn(n_rows, D).double(), torch.rand(n_rows, D).double()
+    x, target = torch.randn(n_samples, D).double(), torch.rand(n_samples, D).double()
 
     value = written_out(module, criterion)(x, target)
     written = gradients(module)

@@ -22,7 +22,7 @@ from skae import (
     DenoisingAE,
     VAETransformer,
 )
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._outliers.conformal import discoveries, p_values
 from skae._outliers.denoiser_ensemble import Denoisers, DenoisingError
 from skae._outliers.distances import Mahalanobis, Neighbours, crowding
@@ -408,9 +408,9 @@ def test_units_show_every_direction_of_wide_rows():
     X = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 600)) + 0.1 * rng.normal(
         size=(400, 600)
     )
-    units = fit_units(Rows(X), rng)
-    before = units(Rows(X)[:].x)
-    shifted = units(Rows(X + 2 * rng.normal(size=600))[:].x)
+    units = fit_units(Dataset(X), rng)
+    before = units(Dataset(X)[:].x)
+    shifted = units(Dataset(X + 2 * rng.normal(size=600))[:].x)
 
     assert before.shape == (400, units.n_out)
     assert (shifted[:, -1] > before[:, -1].max()).all()
@@ -418,7 +418,7 @@ def test_units_show_every_direction_of_wide_rows():
 
 @pytest.mark.parametrize(("n_members", "n_columns"), [(1, 1), (4, 7)])
 def test_the_gradient_written_out_is_autograds(n_members, n_columns):
-    rows = Rows(np.random.RandomState(0).normal(size=(50, n_columns)))
+    rows = Dataset(np.random.RandomState(0).normal(size=(50, n_columns)))
     module = Denoisers(fit_units(rows, np.random.RandomState(0)), n_members)
     x = module.standardize(rows[:].x).expand(n_members, -1, -1)
     parameters = list(module.parameters())

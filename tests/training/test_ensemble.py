@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skae import AutoencoderTransformer
-from skae._data.dataset import Batch, MemberBatches, Rows
+from skae._data.dataset import Batch, Dataset, MemberBatches
 from skae._nn.stacking import call, can_stack, stack, unstack
 from skae._training import trainer
 from skae._training.ensemble import EnsembleNet, can_train_together
@@ -49,7 +49,7 @@ def test_every_member_is_the_fit_of_its_seed(X, parameters, monkeypatch):
     estimator = AutoencoderTransformer(**FAST | parameters, n_init=3)
     together = members_of_first_run(estimator, X, monkeypatch)
     monkeypatch.setattr(trainer, "can_train_together", lambda *_: False)
-    monkeypatch.setattr(trainer.Fitting, "_may_loop", True)
+    monkeypatch.setattr(trainer.Trainer, "_may_loop", True)
     one_by_one = members_of_first_run(estimator, X, monkeypatch)
 
     assert len(together) == 3
@@ -60,7 +60,7 @@ def test_every_member_is_the_fit_of_its_seed(X, parameters, monkeypatch):
 def members_of_first_run(estimator, X, monkeypatch):
     """What the starts of the first run that a fit executes make of X."""
     results = []
-    execute = trainer.Fitting._execute
+    execute = trainer.Trainer._execute
 
     def record(self, run):
         nets = execute(self, run)
@@ -69,7 +69,7 @@ def members_of_first_run(estimator, X, monkeypatch):
         return nets
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Fitting, "_execute", record)
+        patch.setattr(trainer.Trainer, "_execute", record)
         estimator.fit(X)
     return results[0]
 
@@ -156,7 +156,7 @@ def test_members_see_their_samples_and_no_others(cache):
     generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
 
     batches = MemberBatches(
-        Rows(x).subset(np.arange(20)[::-1]),
+        Dataset(x).subset(np.arange(20)[::-1]),
         lambda batch: Batch(batch.x, batch.x, None),
         batch_size=2,
         generators=generators,

@@ -26,13 +26,13 @@ def parts():
 
 def test_parts_teach_what_all_rows_teach(parts):
     whole = AutoencoderTransformer(**FAST).fit(np.concatenate(parts))
-    in_parts = AutoencoderTransformer(**FAST)
+    online = AutoencoderTransformer(**FAST)
     for part in [*parts, *parts]:
-        in_parts.partial_fit(part)
+        online.partial_fit(part)
 
     X = np.concatenate(parts)
     pca = np.square(X - PCA(2).fit(X).inverse_transform(PCA(2).fit_transform(X))).mean()
-    gain = (pca + in_parts.score(X)) / (pca + whole.score(X))
+    gain = (pca + online.score(X)) / (pca + whole.score(X))
     assert gain > 0.8
 
 

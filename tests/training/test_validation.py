@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._training.early_stopping import Validation
 from skae._training.validation import (
     FOLDS_BELOW,
@@ -56,19 +56,19 @@ def test_runs_use_every_row_and_never_train_on_what_judges_them(n, stopping, fra
         runs.append(run)
         return [FakeNet(start) for start in run.starts]
 
-    rows, random_state = Rows(np.zeros((n, 1))), np.random.RandomState(0)
+    rows, random_state = Dataset(np.zeros((n, 1))), np.random.RandomState(0)
     net = train(rows, stopping, n_valid, random_state, execute, starts=range(3))
 
     assert net.start == 2  # the best, and nothing else is trained again
     assert [list(run.starts) for run in runs if run.stage == "refit"] in ([], [[2]])
 
     assert [len(run.train) for run in runs] == train_sizes(n, stopping, n_valid)
-    judged = [run for run in runs if run.valid is not None]
-    for run in judged:
+    validated = [run for run in runs if run.valid is not None]
+    for run in validated:
         together = np.concatenate([run.train.index, run.valid.index])
         assert sorted(together) == list(range(n))
     if 1 < n < FOLDS_BELOW and stopping:
-        held_out = np.concatenate([run.valid.index for run in judged])
+        held_out = np.concatenate([run.valid.index for run in validated])
         assert sorted(held_out) == list(range(n))
     if stopping and n < REFIT_BELOW:  # the last run has seen every row
         assert len(runs[-1].train) == n
@@ -85,17 +85,17 @@ def test_some_rows_are_held_out_but_never_most():
         count_valid(5, 0.95)
 
 
-def judgement(gain, noise, n_rows=100):
+def validation(gain, noise, n_samples=100):
     rng = np.random.RandomState(0)
-    start = rng.uniform(1, 2, n_rows)
-    losses = [start, start - gain + noise * rng.normal(size=n_rows)]
+    start = rng.uniform(1, 2, n_samples)
+    losses = [start, start - gain + noise * rng.normal(size=n_samples)]
     return Validation([0, 7], losses, [loss.mean() for loss in losses])
 
 
 def test_a_gain_must_stand_out_from_its_noise():
-    assert significant_share(judgement(gain=0.5, noise=0.1), 14, n_errors=2) == 0.5
-    assert significant_share(judgement(gain=0.01, noise=1.0), 14, n_errors=2) == 0
-    assert significant_share(judgement(gain=-0.5, noise=0.1), 14, n_errors=2) == 0
+    assert significant_share(validation(gain=0.5, noise=0.1), 14, n_errors=2) == 0.5
+    assert significant_share(validation(gain=0.01, noise=1.0), 14, n_errors=2) == 0
+    assert significant_share(validation(gain=-0.5, noise=0.1), 14, n_errors=2) == 0
 
 
 def test_rows_that_are_alike_count_once():
@@ -120,7 +120,7 @@ def test_rows_are_held_out_in_few_runs_of_neighbours(n, fraction, seed):
 
 
 def test_folds_are_pooled_as_far_as_all_of_them_went():
-    whole = judgement(0.5, 0.1, n_rows=3)
+    whole = validation(0.5, 0.1, n_samples=3)
     short = Validation([0], whole.losses[:1], whole.means[:1])
 
     pooled = pool([whole, short])

@@ -43,21 +43,21 @@ def test_devices_are_named_in_errors(monkeypatch):
 
 
 def test_small_work_takes_one_thread_and_gives_it_back(two_threads):
-    with suitable_threads(1000, n_rows=32):
+    with suitable_threads(1000, n_samples=32):
         assert torch.get_num_threads() == 1
-        with suitable_threads(1000, n_rows=32):
+        with suitable_threads(1000, n_samples=32):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
 
 
 def test_large_work_keeps_the_callers_threads(two_threads):
-    with suitable_threads(count_weights(mlp(784, 10)), n_rows=512):
+    with suitable_threads(count_weights(mlp(784, 10)), n_samples=512):
         assert torch.get_num_threads() == 2
 
 
 def test_threads_come_back_after_an_error(two_threads):
-    with pytest.raises(KeyError), suitable_threads(1000, n_rows=1):
+    with pytest.raises(KeyError), suitable_threads(1000, n_samples=1):
         raise KeyError
     assert torch.get_num_threads() == 2
 
@@ -67,14 +67,14 @@ def test_overlapping_threads_both_get_two_back(two_threads):
     entered, leave, seen = threading.Event(), threading.Event(), []
 
     def other():
-        with suitable_threads(1000, n_rows=1):
+        with suitable_threads(1000, n_samples=1):
             entered.set()
             leave.wait(timeout=10)
             seen.append(torch.get_num_threads())
         seen.append(torch.get_num_threads())
 
     thread = threading.Thread(target=other)
-    with suitable_threads(1000, n_rows=1):
+    with suitable_threads(1000, n_samples=1):
         thread.start()
         entered.wait(timeout=10)
     assert torch.get_num_threads() == 2

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import VQVAE
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
 from skae._data.statistics import describe
 from skae._vector_quantized.codebook import Quantiser
 from skae._vector_quantized.initialization import (
@@ -109,7 +109,7 @@ def test_components_are_dealt_out_whole_and_evenly(n_positions, width, n_feature
     X = np.random.RandomState(seed).normal(size=(40, n_features)) * np.logspace(
         0, -2, n_features
     )
-    statistics = describe(Rows(X), n_positions * width)
+    statistics = describe(Dataset(X), n_positions * width)
 
     dealt = deal_out(statistics, n_positions)
 
@@ -133,7 +133,7 @@ def loss_in_training(fitted, X, batch_size):
     net = fitted.net_
     net.module_.train(), net.criterion_.train()
     with torch.no_grad():
-        parts = [net.prepare(b) for b in Rows(X).chunks(batch_size)]
+        parts = [net.prepare(b) for b in Dataset(X).chunks(batch_size)]
         losses = [net.criterion_(net.module_(b.x), b.target) for b in parts]
     net.module_._seen = None
     net.module_.eval(), net.criterion_.eval()
@@ -170,7 +170,7 @@ def test_gradients_pass_straight_through_and_cancel_at_k_means(digits):
     X, *_ = digits
     fitted = as_k_means(code_dim=63, max_iter=1, learning_rate=1e-12).fit(X)
     net = fitted.net_
-    batch = net.prepare(Rows(X)[:])
+    batch = net.prepare(Dataset(X)[:])
 
     def gradient(commitment):
         net.module_.train(), net.criterion_.train()
@@ -303,12 +303,12 @@ def test_grids_of_codes_come_from_convolutions(digits):
 # The density of codes.
 
 
-def chain(n_rows, n_positions=5, n_codes=4, stay=0.8, seed=0):
+def chain(n_samples, n_positions=5, n_codes=4, stay=0.8, seed=0):
     """A Markov chain: each word is the one before it, or any other."""
     rng = np.random.RandomState(seed)
-    numbers = rng.randint(n_codes, size=(n_rows, n_positions))
+    numbers = rng.randint(n_codes, size=(n_samples, n_positions))
     for place in range(1, n_positions):
-        stays = rng.rand(n_rows) < stay
+        stays = rng.rand(n_samples) < stay
         numbers[stays, place] = numbers[stays, place - 1]
     return numbers
 
