@@ -55,7 +55,8 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from skae import VQVAE
-from skae._data.dataset import Rows
+from skae._data.dataset import Dataset
+from skae._training.inference import prepare
 
 RESULTS = Path(__file__).with_name("results")
 IMAGES = ("mnist", "fashion_mnist", "usps", "digits")
@@ -128,16 +129,16 @@ def sum_of_squares(fitted: VQVAE, X: np.ndarray) -> float:
 
 def compare_batches(fitted: VQVAE, X: np.ndarray) -> float:
     """Relative difference of the mean training loss in batches of 32 and of 1,024."""
-    net = fitted.net_
-    net.module_.train(), net.criterion_.train()
+    module = fitted.module_.train()
+    criterion = fitted._make_criterion(module)
     found = []
     with torch.no_grad():
         for size in (32, 1024):
-            parts = [net.prepare(batch) for batch in Rows(X[:1024]).chunks(size)]
-            losses = [net.criterion_(net.module_(p.x), p.target) for p in parts]
+            batches = Dataset(X[:1024]).chunks(size)
+            parts = [prepare(module, batch) for batch in batches]
+            losses = [criterion(module(p.x), p.target) for p in parts]
             found.append(torch.cat(losses).double().mean())
-    net.module_._seen = None
-    net.module_.eval(), net.criterion_.eval()
+    module.eval()
     return float(abs(found[0] - found[1]) / found[1])
 
 
@@ -180,7 +181,7 @@ def compare_priors(plan: Plan) -> pd.DataFrame:
             fitted = VQVAE(
                 plan.words[-1], n_codes=K, max_iter=plan.max_iter, random_state=seed
             ).fit(X)
-            codes, held_out = fitted.codes(X), fitted.codes(X_test)
+            codes, held_out = fitted.code_indices(X), fitted.code_indices(X_test)
             found = {
                 "independent words": unigram(codes, held_out, K),
                 "given the word before": bigram(codes, held_out, K),

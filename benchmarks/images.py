@@ -137,7 +137,7 @@ def judge(name: str, seed: int, max_iter) -> list[dict]:
                 "error": squared_error(model, data.X_test) / base,
                 "knn": accuracy(model, data),
                 "cpu_seconds": taken,
-                "weights": sum(p.numel() for p in model.net_.module_.parameters()),
+                "weights": sum(p.numel() for p in model.module_.parameters()),
                 "epochs": model.n_iter_,
             }
         )

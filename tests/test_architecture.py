@@ -49,8 +49,8 @@ def imported_modules(module):
         if name != "skae" and not name.startswith("skae."):
             continue
         below = name.removeprefix("skae").removeprefix(".")
-        paths = [f"{below}.{part}".removeprefix(".") for part in parts]
-        of_packages = [path for path in paths if path in FILES]
+        linear_paths = [f"{below}.{part}".removeprefix(".") for part in parts]
+        of_packages = [path for path in linear_paths if path in FILES]
         if of_packages:
             yield from of_packages
         elif below:

@@ -42,7 +42,7 @@ ESTIMATORS = [*public_estimators(), ToyDenoiser]
 
 # The checks' data have one feature here and there, and an autoencoder says so.
 overcomplete = pytest.mark.filterwarnings(
-    "ignore:n_components=1 is not less than n_features=1"
+    "ignore:n_components=1 should be less than n_features=1"
 )
 
 

@@ -9,15 +9,14 @@ from numbers import Real
 import torch
 
 from skae._base.estimator import BaseAutoencoder
-from skae._base.initialization import make_components
 from skae._nn.autoencoder import AutoencoderModule
 from skae._utils.sklearn_compat import Interval
 from skae.losses import ReconstructionLoss
 
 
 class NoisyModule(AutoencoderModule):
-    def __init__(self, *, noise_level, **parts):
-        super().__init__(**parts)
+    def __init__(self, *, noise_level, **components):
+        super().__init__(**components)
         self.noise_level = noise_level
 
     def forward(self, x, condition=None):
@@ -79,9 +78,8 @@ class ToyDenoiser(BaseAutoencoder):
         self.verbose = verbose
 
     def _make_module(self, statistics):
-        return NoisyModule(
-            noise_level=self.noise_level, **make_components(self, statistics)
-        )
+        components = self._make_components(statistics)
+        return NoisyModule(noise_level=self.noise_level, **components)
 
-    def _make_criterion(self, statistics):
-        return ReconstructionLoss("squared_error", torch.tensor(statistics.target_spread))
+    def _make_criterion(self, module):
+        return ReconstructionLoss("squared_error", module.target_spread)

@@ -8,6 +8,7 @@ of AutoencoderTransformer, both for as many epochs and without early stopping, m
 over repeats that take turns.
 """
 
+import copy
 import time
 
 import numpy as np
@@ -52,7 +53,7 @@ def judge(name: str, plan: Plan) -> list[dict]:
 
 
 def measure_sensitivity(model, X: np.ndarray) -> dict[str, float]:
-    module = model.net_.module_for(torch.float64)
+    module = copy.deepcopy(model.module_).double()
     spread = torch.from_numpy(model.transform(X).std(axis=0))
 
     def scaled_code(row: torch.Tensor) -> torch.Tensor:

@@ -3,32 +3,27 @@
 Makhzani et al., "Adversarial autoencoders", 2015.
 """
 
-import copy
-
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skae._adversarial.divergences import DIVERGENCES
+from skae._adversarial.module import PriorMatchedModule
 from skae._adversarial.net import AdversarialNet, MatchingLoss
 from skae._adversarial.priors import Mixture, Normal, SwissRoll
-from skae._base import code_basis
 from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
-from skae._base.initialization import make_components
-from skae._base.sampling import check_count, check_pairs, mix
-from skae._data.conditions import Labels, check_condition
+from skae._base.sampling import GenerativeMixin
+from skae._data.conditions import fit_labels
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
-from skae._nn.autoencoder import AutoencoderModule, CodeBasis
+from skae._nn.code_basis import CodeBasis
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
 from skae.losses import LOSSES, ReconstructionLoss
 
 
 @documented
-class AdversarialAE(BaseAutoencoder):
+class AdversarialAE(GenerativeMixin, BaseAutoencoder):
     """Autoencoder whose codes are distributed as a prior, so that it generates rows.
 
     Prefer it to :class:`VAETransformer` when the distribution of the codes as such
@@ -111,6 +106,7 @@ class AdversarialAE(BaseAutoencoder):
     """
 
     _net_class = AdversarialNet
+    _likelihood_parameter = "loss"
     _private_state = (*BaseAutoencoder._private_state, "_labels")
 
     _parameter_constraints: dict = {
@@ -211,54 +207,39 @@ class AdversarialAE(BaseAutoencoder):
             )
 
     def _make_dataset(self, X: np.ndarray, y) -> Dataset:
+        known = getattr(self, "_labels", None) if self.warm_start else None
+        self._labels = None
         if not self.conditional:
-            self._labels = None
             return Dataset(X)
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__}(conditional=True) requires y to be passed, but "
-                "the target y is None. Pass a label for each row, or conditional=False."
-            )
-        y = check_condition(y)
-        if y.ndim == 2:
-            raise ValueError(
-                f"conditional=True needs labels, and y holds numbers, of dtype {y.dtype}."
-                " Pass strings or integers, by y.astype(int), say."
-            )
-        check_consistent_length(X, y)
-        known = getattr(self, "_labels", None)
-        if self.warm_start and hasattr(self, "net_") and known is not None:
-            self._labels = copy.copy(known)
-            self._labels.count(y)
-        else:
-            self._labels = Labels(y)
-        return Dataset(X, condition=self._labels.columns(y, len(y)))
+        self._labels = fit_labels(X, y, type(self).__name__, known)
+        return Dataset(X, condition=self._labels.columns(y, X.shape[0]))
 
-    def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        parts = make_components(self, statistics)
-        # Inside, codes start with variance 1, and that is what users get.
-        parts["basis"] = CodeBasis(torch.ones(self.n_components), turns=False)
-        return AutoencoderModule(**parts)
-
-    def _make_criterion(self, statistics: Statistics) -> nn.Module:
-        spread = torch.as_tensor(statistics.target_spread)
+    def _make_module(self, statistics: Statistics) -> PriorMatchedModule:
+        components = self._make_components(statistics)
+        # The decoder's codes have variance 1 at first, and users get these.
+        components["basis"] = CodeBasis(torch.ones(self.n_components), rotates=False)
         total = np.square(statistics.spread).sum()
         explained = np.square(statistics.deviations).sum() / total if total > 0 else 1.0
-        return MatchingLoss(
-            ReconstructionLoss(self.loss, spread),
-            self._make_prior(),
-            self.divergence,
-            float(1 - explained),
+        return PriorMatchedModule(
+            prior=self._make_prior(), linear_error=float(1 - explained), **components
         )
+
+    def _make_criterion(self, module: PriorMatchedModule) -> nn.Module:
+        return MatchingLoss(
+            ReconstructionLoss(self.loss, module.target_spread),
+            module.prior,
+            self.divergence,
+            float(module.linear_error),
+        )
+
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        return {**super()._describe_architecture(dataset), "loss": self.loss}
 
     def _provisional(self, net: AdversarialNet) -> dict:
         return {**super()._provisional(net), "_labels": self._labels}
 
-    def _update_hyperparameters(
-        self, module: AutoencoderModule, criterion: MatchingLoss
-    ) -> None:
-        criterion.prior = self._make_prior()
-        criterion.divergence = self.divergence
+    def _update_hyperparameters(self, module: PriorMatchedModule) -> None:
+        module.prior = self._make_prior()
 
     def _make_prior(self) -> Normal:
         n_parts = None if self._labels is None else len(self._labels.classes)
@@ -290,57 +271,17 @@ class AdversarialAE(BaseAutoencoder):
         X : ndarray of shape (n_samples, n_features), float64
             What draws of the prior decode to, in the units of the training data.
         """
-        check_is_fitted(self)
-        check_count(n_samples, "n_samples")
-        random_state = check_random_state(random_state)
-        part = self._parts_of(y, n_samples, random_state)
+        return self._sample(n_samples, y, random_state)
+
+    def _generate(
+        self, n_samples: int, condition: np.ndarray | None, random_state
+    ) -> np.ndarray:
+        """Decode draws of the prior, of the classes' parts if there are any."""
+        part = None if condition is None else torch.from_numpy(condition.argmax(axis=1))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
-        prior = self.net_.criterion_.prior
-        codes = prior.draw(n_samples, generator, part, dtype=torch.float64)
-        return self.inverse_transform(codes.numpy())
-
-    def _parts_of(self, y, n_samples: int, random_state) -> torch.Tensor | None:
-        """Which part of the prior each sample comes from, where classes decide that."""
-        if self._labels is None:
-            if y is not None:
-                raise ValueError(
-                    f"y={y!r} was passed to sample, but fit was not told of classes. Fit "
-                    "with conditional=True, or leave y out."
-                )
-            return None
-        if y is None:
-            share = self._labels.share
-            return torch.from_numpy(random_state.choice(len(share), n_samples, p=share))
-        return torch.from_numpy(self._labels.columns(y, n_samples).argmax(axis=1))
-
-    def interpolate(self, X_from, X_to, n_steps=10):
-        """Lead from rows to others through the space of codes.
-
-        Parameters
-        ----------
-        X_from, X_to : array-like of shape (n_pairs, n_features)
-            Where paths begin, and where they end.
-
-        n_steps : int, default=10
-            Rows of a path, both ends included.
-
-        Returns
-        -------
-        paths : ndarray of shape (n_pairs, n_steps, n_features)
-            What the codes on the straight line decode to; the ends are the
-            reconstructions of the rows given.
-        """
-        check_count(n_steps, "n_steps")
-        starts, ends = (self._encode(X) for X in (X_from, X_to))
-        check_pairs(len(starts), len(ends))
-        decoded = self.inverse_transform(mix(starts, ends, n_steps))
-        return decoded.reshape(len(starts), n_steps, -1)
-
-    def _encode(self, X) -> np.ndarray:
-        """Codes as an array, whatever container ``transform`` was set to give."""
-        check_is_fitted(self)
-        return self._map(code_basis.encode, Dataset(self._validate(X)))
+        codes = self.module_.prior.draw(n_samples, generator, part, dtype=torch.float64)
+        return self._decode(codes.numpy(), None)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

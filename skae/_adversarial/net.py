@@ -127,7 +127,7 @@ class AdversarialNet(AutoencoderNet):
         self.criterion_.terms = self._divergence.terms
         return self._weight * self._error * slope
 
-    def row_losses(self, batch: Batch) -> Tensor:
+    def sample_losses(self, batch: Batch) -> Tensor:
         output = self.infer(batch)
         losses = self.criterion_(output, batch.target)
         return losses + self.criterion_.judge(output.code, batch.condition)
@@ -138,9 +138,3 @@ class AdversarialNet(AutoencoderNet):
             # Codes circle around the prior until the rate falls: patience begins then.
             for stopper in self._stoppers:
                 stopper.n_misses = 0
-
-    def finish(self, history: list[dict]) -> None:
-        super().finish(history)
-        self.criterion_.terms = {}
-        for name in ("_divergence", "_plain", "_error"):
-            vars(self).pop(name, None)

@@ -1,59 +1,63 @@
-"""The codes that users see: centred, uncorrelated, ordered by variance, with fixed signs.
+"""Basis of the codes: centred, uncorrelated, ordered by variance, with fixed signs.
 
-PCA's codes are so by construction. Ours become so after training, by a shift and a
-rotation that the module carries, which changes no reconstruction.
+PCA's codes have these properties by construction. Those of an autoencoder get them after
+training, by a shift and a rotation that the module holds, which change no reconstruction.
 """
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
-from skae._nn.autoencoder import AutoencoderModule, LinearPath
-from skae._training.net import AutoencoderNet
+from skae._nn.autoencoder import AutoencoderModule
+from skae._nn.linear_path import LinearPath
+from skae._training.inference import apply, map_batches
 
-# From so many rows on, the most extreme code on each side may be an outlier's: the
-# decoder has not learned what lies between it and the others.
-OUTLIER_ROWS = 2_000
-MAX_RATIO_ROWS = 2_000
+# From this many samples on, the extreme code on each side may be an outlier's: the
+# decoder has not been trained between it and the others.
+OUTLIER_SAMPLES = 2_000
+MAX_RATIO_SAMPLES = 2_000
 MAX_RATIO_DECODINGS = 64_000
 
 
-def finalize_codes(
-    net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int, order: bool
+def set_code_basis(
+    module: nn.Module, dataset: Dataset, dtype: torch.dtype, chunk: int, order: bool
 ) -> None:
-    """Tell the decoder which codes it has learned; centre and order them if asked."""
+    """Set the decoder's training range; centre and order the codes if ``order``."""
     # Put together as they come: small tensors kept from every chunk would pin down the
     # memory of all that was freed between them.
-    sums, known = [0.0, 0.0, 0.0], None
-    for extremes, *parts in net.apply(_summary, dataset, dtype, chunk):
+    sums, extremes = [0.0, 0.0, 0.0], None
+    for outermost, *parts in apply(module, _summary, dataset, dtype, chunk):
         sums = [total + part for total, part in zip(sums, parts, strict=True)]
-        known = extremes if known is None else _outermost(torch.cat([known, extremes]))
-    decoder = net.module_.decoder
+        if extremes is not None:
+            outermost = _outermost(torch.cat([extremes, outermost]))
+        extremes = outermost
+    decoder = module.decoder
     if isinstance(decoder, LinearPath):
-        known = known.sort(dim=0).values
-        n_ignored = 1 if len(dataset) >= OUTLIER_ROWS else 0
+        extremes = extremes.sort(dim=0).values
+        n_ignored = 1 if len(dataset) >= OUTLIER_SAMPLES else 0
         decoder.reset_range()
-        decoder.update_range(known[n_ignored : len(known) - n_ignored].to(decoder.low))
+        kept = extremes[n_ignored : len(extremes) - n_ignored]
+        decoder.update_range(kept.to(decoder.low))
     if order:
         total, squares, with_features = sums
         mean = total / len(dataset)
         covariance = squares / len(dataset) - torch.outer(mean, mean)
         rotation = ordering(covariance, with_features)
-        basis = net.module_.basis
-        basis.turn(mean.to(basis.shift), rotation.to(basis.rotation))
+        basis = module.basis
+        basis.compose(mean.to(basis.shift), rotation.to(basis.rotation))
 
 
-def widen_code_range(
-    net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int
+def extend_code_range(
+    module: nn.Module, dataset: Dataset, dtype: torch.dtype, chunk: int
 ) -> None:
-    """Tell the decoder that it has learned these rows, too.
+    """Extend the decoder's training range to the codes of these samples.
 
-    The basis stays as it is, so that codes mean the same after every part.
+    The basis is unchanged, so that codes mean the same after every part of the data.
     """
-    decoder = net.module_.decoder
+    decoder = module.decoder
     if isinstance(decoder, LinearPath):
-        for codes in net.apply(_to_code, dataset, dtype, chunk):
+        for codes in apply(module, _to_code, dataset, dtype, chunk):
             decoder.update_range(codes.to(decoder.low))
 
 
@@ -70,7 +74,7 @@ def _summary(module: AutoencoderModule, batch: Batch) -> tuple[Tensor, ...]:
 
 
 def _outermost(codes: Tensor) -> Tensor:
-    """Two codes of each side, enough to know the last but one of all."""
+    """The two extreme codes of each side, which suffice for the second one of all."""
     if len(codes) <= 4:
         return codes
     sides = (codes.topk(2, dim=0, largest=largest).values for largest in (True, False))
@@ -80,8 +84,8 @@ def _outermost(codes: Tensor) -> Tensor:
 def ordering(covariance: Tensor, with_features: Tensor) -> Tensor:
     """Return the rotation to codes that are uncorrelated, largest variance first.
 
-    A code's sign is such that the feature it covaries with most does so positively,
-    which for a linear model is scikit-learn's rule for PCA.
+    A code's sign is such that its covariance with the feature of largest covariance is
+    positive, which for a linear model is scikit-learn's rule for PCA.
 
     Parameters
     ----------
@@ -98,27 +102,29 @@ def ordering(covariance: Tensor, with_features: Tensor) -> Tensor:
 
 
 def explained_variance_ratio(
-    net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int
+    module: nn.Module, dataset: Dataset, dtype: torch.dtype, chunk: int
 ) -> np.ndarray:
     """Gain in R2 when a code joins those before it, the rest being at their mean, 0."""
-    n_components = len(net.module_.basis.unit)
-    n_samples = min(
-        len(dataset), MAX_RATIO_ROWS, max(200, MAX_RATIO_DECODINGS // n_components)
-    )
-    dataset = dataset.subset(np.linspace(0, len(dataset) - 1, n_samples).astype(int))
-    batch = dataset[:]
+    n_components = len(module.basis.unit)
+    most = max(200, MAX_RATIO_DECODINGS // n_components)
+    n_some = min(len(dataset), MAX_RATIO_SAMPLES, most)
+    some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
+    batch = some[:]
     target = (batch.x if batch.target is None else batch.target).double().numpy()
     total = np.square(target - target.mean(axis=0)).sum()
     if total == 0:
         return np.zeros(n_components)
-    codes = net.map_batches(encode, dataset, dtype, chunk)
+    codes = map_batches(module, encode, some, dtype, chunk)
     errors = []
     for n_kept in range(n_components + 1):
         kept = np.where(np.arange(n_components) < n_kept, codes, 0.0)
-        kept = Dataset(kept, condition=dataset.condition)
-        decoded = net.map_batches(decode, kept, dtype, chunk)
+        kept = Dataset(kept, condition=some.condition)
+        decoded = map_batches(module, decode, kept, dtype, chunk)
         errors.append(np.square(decoded - target).sum())
     return -np.diff(errors) / total
+
+
+# Functions of module and batch, for inference in chunks.
 
 
 def encode(module: AutoencoderModule, batch: Batch) -> Tensor:

@@ -1,7 +1,7 @@
 """The scikit-learn side of fitting: parameters, validation, callbacks, hooks.
 
-A variant is a leaf of :class:`BaseAutoencoder` that says what module and what criterion
-to train; ``docs/variants.md`` shows one from first line to last.
+A variant is a subclass of :class:`BaseAutoencoder` that defines what module and what
+criterion to train; ``docs/variants.md`` shows one from first line to last.
 """
 
 from abc import ABCMeta, abstractmethod
@@ -18,16 +18,20 @@ from sklearn.utils.validation import validate_data
 from torch import nn
 
 from skae._base import code_basis
-from skae._base.initialization import describe_module, make_components, resolve_widths
+from skae._base.architecture import describe_builder
+from skae._base.initialization import NetworkSettings, make_components, resolve_widths
 from skae._base.transformer import FLOATS, FittedAutoencoder, torch_dtype
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe
-from skae._nn.autoencoder import AutoencoderModule, paths
-from skae._training.net import AutoencoderNet
-from skae._training.trainer import Trainer
+from skae._nn.autoencoder import AutoencoderModule
+from skae._nn.linear_path import linear_paths
+from skae._training.net import AutoencoderNet, TrainedModule, plain_history
+from skae._training.settings import TrainingSettings
+from skae._training.trainer import ModuleBuilder, Trainer
+from skae._utils.device import resolve_device
 from skae._utils.progress import progress_bar
-from skae._utils.runtime import resolve_device, suitable_threads
 from skae._utils.sklearn_compat import Interval, StrOptions, fit_context
+from skae._utils.threads import count_weights, suitable_threads
 from skae._utils.warnings import warn_caller
 from skae.networks import ACTIVATIONS
 
@@ -35,7 +39,7 @@ AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 
 class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta):
-    """What all autoencoders share. Abstract; every variant is a final leaf."""
+    """What all autoencoders share. Abstract; variants are final subclasses."""
 
     _net_class = AutoencoderNet
     # Whether codes are rotated after training, to be uncorrelated and ordered.
@@ -61,42 +65,71 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         "verbose": ["verbose"],
     }
 
-    # How many differently initialised networks fit chooses from.
-    _n_initializations = 1
-    # What fit sets besides names that end with an underscore.
-    _private_state: tuple[str, ...] = ("_n_features_out",)
+    # Fitted attributes besides those that end with an underscore.
+    _private_state: tuple[str, ...] = (
+        "_n_features_out",
+        "_history",
+        "_architecture",
+        "_optimizer_state",
+    )
     # Whether there is a partial_fit.
     _supports_partial_fit = True
+    # The parameter that, set to "bernoulli", makes targets probabilities.
+    _likelihood_parameter: str | None = None
 
-    # What a variant defines.
+    # Hooks: what a variant defines.
 
     @abstractmethod
-    def _make_criterion(self, statistics: Statistics) -> nn.Module:
-        """Return ``criterion(output, target)``, which gives one loss per row."""
+    def _make_criterion(self, module: nn.Module) -> nn.Module:
+        """Return ``criterion(output, target)``, one loss per sample."""
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
         """Return the untrained module."""
-        return AutoencoderModule(**make_components(self, statistics))
+        return AutoencoderModule(**self._make_components(statistics))
 
     def _make_dataset(self, X: np.ndarray, y) -> Dataset:
-        """Return X and what else the class trains on. y is ignored unless asked for."""
+        """Return what the class trains on: X, and y if the class uses it."""
         return Dataset(X)
 
-    def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
-        """Return what the module starts from; ``trained`` are the rows it will see."""
-        return describe(dataset, self.n_components, trained)
+    def _describe(self, dataset: Dataset, train: Dataset) -> Statistics:
+        """Return what the module is initialised by, given the training set, too."""
+        return describe(dataset, self.n_components, train)
+
+    def _update_hyperparameters(self, module: nn.Module) -> None:
+        """Set parameters that may differ from those of an earlier fit to resume."""
+
+    @property
+    def _n_initializations(self) -> int:
+        """Number of initialisations that fit chooses from."""
+        return 1
+
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        """Return the parameters that a resumed fit may not change, as plain data."""
+        target = dataset.target
+        return {
+            "n_components": self.n_components,
+            "hidden_layer_sizes": list(
+                resolve_widths(self.hidden_layer_sizes, dataset.n_features)
+            ),
+            "activation": self.activation,
+            "init": self.init,
+            "encoder": describe_builder(self.encoder),
+            "decoder": describe_builder(self.decoder),
+            "n_features": dataset.n_features,
+            "n_outputs": None if target is None else target.shape[1],
+        }
 
     # Fitting.
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn to encode and decode the rows of X.
+        """Fit the autoencoder to X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, in any units. Sparse rows are made dense a batch at a time.
+            Training data, in any units. Sparse data are made dense a batch at a time.
 
         y : Ignored
             Present for API consistency.
@@ -109,8 +142,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         Raises
         ------
         ValueError
-            If X is not a finite numeric table, or if a parameter does not suit it. What
-            an earlier ``fit`` left is kept.
+            If X is not a finite numeric array, or a parameter is not valid for it. The
+            result of an earlier ``fit`` is kept.
         """
         # The caller may be in inference mode or without gradients; training is not.
         with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
@@ -118,13 +151,17 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             self._check_parameters(X)
             dataset = self._make_dataset(X, y)
             self._check_probabilities(dataset)
-            if self.warm_start and hasattr(self, "net_"):
-                self._check_module(dataset, "warm_start=True", "Use warm_start=False")
-            fitting = Trainer(self, dataset, check_random_state(self.random_state))
-            context = self._init_callback_context(max_subtasks=fitting.max_epochs)
+            earlier = None
+            if self.warm_start and hasattr(self, "module_"):
+                self._check_architecture(
+                    dataset, "warm_start=True", "Use warm_start=False"
+                )
+                earlier = self.module_
+            trainer = self._make_trainer(dataset, earlier)
+            context = self._init_callback_context(max_subtasks=trainer.max_epochs)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            net = self._train(fitting, context, X, X if y is None else y)
-            self._store(net, fitting)
+            trained = self._train(trainer, context, X, X if y is None else y)
+            self._store(trained, trainer)
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=dict
         )
@@ -135,20 +172,20 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
     )
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
-        """Learn from one part of the data, and keep what earlier parts taught.
+        """Fit incrementally, to one part of the data.
 
-        Units and the linear path come from the first part and stay, so it should be
-        typical of all: shuffle rows that are sorted. After ``fit`` it goes on from the
-        fitted weights. Early stopping and ``n_init`` do not apply, as there are no rows
-        to judge by. The learning rate is 0.7 ``learning_rate`` for 500 steps and falls
-        from then on as one over the square root of the steps; the weights in use are a
+        Scaling and linear path are those of the first part, so it should be
+        representative: shuffle samples that are sorted. After ``fit``, training resumes
+        from the fitted weights. Early stopping and ``n_init`` do not apply, as there is
+        no validation set. The learning rate is 0.7 ``learning_rate`` for 500 steps and
+        then falls as one over the square root of the steps; the weights in use are a
         running average of those in training.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            One part of the training data, some hundred rows or more. ``max_iter`` epochs
-            are spent on it; "auto" is a quarter of the steps of a ``fit`` to as many.
+            One part of the training data, some hundred samples or more. ``max_iter``
+            epochs are spent on it; "auto" is a quarter of the steps of a ``fit``.
 
         y : Ignored
             Present for API consistency.
@@ -161,11 +198,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         Raises
         ------
         ValueError
-            As in :meth:`fit`, or if parameters ask for another module than the earlier
-            parts have trained.
+            As in :meth:`fit`, or if a parameter that determines the module was changed
+            since the first part.
         """
         with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
-            resumes = hasattr(self, "net_")
+            resumes = hasattr(self, "module_")
             X = validate_data(
                 self, X, dtype=FLOATS, accept_sparse="csr", reset=not resumes
             )
@@ -173,57 +210,110 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             dataset = self._make_dataset(X, y)
             self._check_probabilities(dataset)
             if resumes:
-                self._check_module(dataset, "partial_fit", "Clone the estimator")
-            random_state = check_random_state(self.random_state)
-            fitting = Trainer(self, dataset, random_state, online=True)
+                self._check_architecture(dataset, "partial_fit", "Clone the estimator")
+            earlier = self.module_ if resumes else None
+            trainer = self._make_trainer(dataset, earlier, online=True)
             name = type(self).__name__
-            with progress_bar(name, fitting.max_epochs, self.verbose) as advance:
-                net = fitting.run(lambda net: None, lambda net: advance(net.history[-1]))
-            self._store(net, fitting)
+            with progress_bar(name, trainer.max_epochs, self.verbose) as advance:
+                trained = trainer.fit(
+                    lambda net: None, lambda net: advance(net.history[-1])
+                )
+            self._store(trained, trainer)
         return self
 
     def _check_parameters(self, X: np.ndarray) -> None:
-        """Raise on parameters that are wrong together, or wrong for X."""
+        """Raise on parameters that are not valid together, or not for X."""
         for side in ("encoder", "decoder"):
             if isinstance(getattr(self, side), nn.Module):
                 raise ValueError(
-                    f"{side} is a built torch module. Pass a builder instead, a function "
-                    "(n_in, n_out) -> module: fit would train the module in place, so "
-                    "that a clone or a second fit would start from its weights."
+                    f"{side} must be a function (n_in, n_out) -> module, not a torch "
+                    "module: fit would train the module in place, so that a clone or a "
+                    "second fit would start from its weights."
                 )
         resolve_widths(self.hidden_layer_sizes, X.shape[1])
         resolve_device(self.device)
 
+    @property
+    def _is_bernoulli(self) -> bool:
+        """Whether targets are probabilities."""
+        name = self._likelihood_parameter
+        return name is not None and getattr(self, name) == "bernoulli"
+
     def _check_probabilities(self, dataset: Dataset) -> None:
-        """Raise if a Bernoulli likelihood is asked for and targets are not in [0, 1]."""
-        asked = [n for n in ("loss", "likelihood") if getattr(self, n, "") == "bernoulli"]
-        if not asked:
+        """Raise if the likelihood is Bernoulli and targets are not in [0, 1]."""
+        if not self._is_bernoulli:
             return
-        name, values = (
-            ("X", dataset.x) if dataset.target is None else ("y", dataset.target)
-        )
+        values = dataset.x if dataset.target is None else dataset.target
+        name = "X" if dataset.target is None else "y"
         low, high = values.min(), values.max()
         if low < 0 or high > 1:
             hint = f" Divide {name} by 255 if these are grey values." if high > 2 else ""
             raise ValueError(
-                f"{asked[0]}='bernoulli' needs values in [0, 1], and {name} has values "
-                f"from {low:.6g} to {high:.6g}.{hint}"
+                f"{self._likelihood_parameter}='bernoulli' requires values in [0, 1], "
+                f"and {name} has values from {low:.6g} to {high:.6g}.{hint}"
             )
 
-    def _check_module(self, dataset: Dataset, doing: str, way_out: str) -> None:
-        """Raise if the parameters ask for another module than the fitted one."""
-        made_with = self.net_.made_with
-        now = describe_module(self, dataset)
-        changed = {name: now[name] for name in now if now[name] != made_with[name]}
+    def _check_architecture(self, dataset: Dataset, doing: str, way_out: str) -> None:
+        """Raise if the parameters describe another module than the fitted one."""
+        fitted, now = self._architecture, self._describe_architecture(dataset)
+        changed = {name: now[name] for name in now if now[name] != fitted[name]}
         if changed:
-            earlier = {name: made_with[name] for name in changed}
+            earlier = {name: fitted[name] for name in changed}
             raise ValueError(
-                f"{doing} goes on from a module made with {earlier}, and now asked for "
-                f"is {changed}. {way_out} to start anew."
+                f"{doing} resumes the training of a module with {earlier}, and the "
+                f"parameters now are {changed}. {way_out} to train a new module."
             )
 
-    def _train(self, fitting: Trainer, context, X: np.ndarray, y) -> AutoencoderNet:
-        """Run the fit, a task of scikit-learn's callbacks for each epoch."""
+    def _make_components(self, statistics: Statistics, code_unit=None) -> dict:
+        """Return encoder, decoder, scaling and basis of codes by the parameters."""
+        return make_components(
+            self._networks,
+            statistics,
+            bernoulli=self._is_bernoulli,
+            code_unit=code_unit,
+        )
+
+    @property
+    def _networks(self) -> NetworkSettings:
+        return NetworkSettings(
+            self.hidden_layer_sizes,
+            self.activation,
+            self.encoder,
+            self.decoder,
+            self.init,
+        )
+
+    def _make_trainer(
+        self, dataset: Dataset, earlier: nn.Module | None, online: bool = False
+    ) -> Trainer:
+        random_state = check_random_state(self.random_state)
+        settings = TrainingSettings.resolve(
+            len(dataset),
+            random_state,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+            n_init=self._n_initializations,
+            device=self.device,
+            callbacks=self.callbacks,
+            user_networks=self.encoder is not None or self.decoder is not None,
+            online=online,
+        )
+        build = ModuleBuilder(
+            describe=self._describe,
+            module=self._make_module,
+            criterion=self._make_criterion,
+            update=self._update_hyperparameters,
+            net_class=self._net_class,
+        )
+        state = self._optimizer_state if earlier is not None else None
+        return Trainer(settings, build, dataset, random_state, earlier, state)
+
+    def _train(self, trainer: Trainer, context, X: np.ndarray, y) -> TrainedModule:
+        """Train, with a task of scikit-learn's callbacks for each epoch."""
         epoch = None
 
         def begin_epoch(net):
@@ -237,60 +327,62 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
                 estimator=self,
                 X=X,
                 y=y,
-                reconstruction_attributes=lambda: self._provisional(net.snapshot()),
+                reconstruction_attributes=lambda: self._provisional(net),
             )
 
         name = type(self).__name__
-        with progress_bar(name, fitting.max_epochs, self.verbose) as advance:
-            return fitting.run(begin_epoch, end_epoch)
+        with progress_bar(name, trainer.max_epochs, self.verbose) as advance:
+            return trainer.fit(begin_epoch, end_epoch)
 
     def _provisional(self, net: AutoencoderNet) -> dict:
-        """What an estimator needs to be used as it is between two epochs."""
-        return {"net_": net, "_n_features_out": len(net.module_.basis.unit)}
+        """Fitted attributes of an estimator that is used between two epochs."""
+        module = net.snapshot()
+        return {
+            "module_": module,
+            "_history": plain_history(net),
+            "_n_features_out": len(module.basis.unit),
+        }
 
-    def _update_hyperparameters(
-        self, module: AutoencoderModule, criterion: nn.Module
-    ) -> None:
-        """Set what parameters may have changed since an earlier fit that goes on."""
-
-    def _store(self, net: AutoencoderNet, fitting: Trainer) -> None:
-        """Set what ``fit`` leaves."""
-        if fitting.divergence:
-            warn_caller(fitting.divergence, ConvergenceWarning)
-        n_trained = len(fitting.dataset) - (
-            fitting.n_valid if net.validation_.steps else 0
-        )
-        n_epochs = max(1, fitting.count_epochs(n_trained, net.kept_step_))
-        resumes = fitting.online and fitting.earlier is not None
-        history = fitting.history
+    def _store(self, trained: TrainedModule, trainer: Trainer) -> None:
+        """Set the fitted attributes."""
+        if trainer.divergence:
+            warn_caller(trainer.divergence, ConvergenceWarning)
+        settings, dataset, module = trainer.settings, trainer.dataset, trained.module
+        resumes = settings.online and trainer.earlier is not None
+        n_valid = settings.n_valid if trained.validation.steps else 0
+        n_trained = len(dataset) - n_valid
+        n_epochs = max(1, settings.count_epochs(n_trained, trained.best_step))
+        history = trainer.history
         if resumes:
             n_epochs += self.n_iter_
-            history = [*self.net_.history, *history]
+            history = [*self._history, *history]
+        self.module_ = module
         self.n_iter_ = n_epochs
-        net.finish(history)
-        net.made_with = describe_module(self, fitting.dataset)
-        self.net_ = net
-        self._n_features_out = len(net.module_.basis.unit)
-        with suitable_threads(net.n_weights, fitting.batch_size):
-            self._finalize_codes(fitting.dataset, resumes)
+        self.best_step_ = trained.best_step
+        self._history = history
+        self._architecture = self._describe_architecture(dataset)
+        self._optimizer_state = trained.optimizer_state
+        self._n_features_out = len(module.basis.unit)
+        with suitable_threads(count_weights(module), settings.batch_size):
+            self._finalize_codes(dataset, resumes)
 
     def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
-        arguments = self.net_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
+        """Set the range and the basis of the codes by those of the training samples."""
+        arguments = self.module_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
         if resumes:
-            code_basis.widen_code_range(*arguments)
+            code_basis.extend_code_range(*arguments)
         else:
-            code_basis.finalize_codes(*arguments, order=self._orders_codes)
-        for path in paths(self.module_):
+            code_basis.set_code_basis(*arguments, order=self._orders_codes)
+        for path in linear_paths(self.module_):
             path.freeze_range()
         if self._orders_codes:
-            self.explained_variance_ratio_ = code_basis.explained_variance_ratio(
-                *arguments
-            )
+            ratio = code_basis.explained_variance_ratio(*arguments)
+            self.explained_variance_ratio_ = ratio
 
 
 @contextmanager
 def all_or_nothing(estimator):
-    """Give back what an earlier fit left if this one does not end well."""
+    """Restore the result of an earlier fit if this one raises."""
 
     def fitted() -> dict:
         return {

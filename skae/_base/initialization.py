@@ -1,6 +1,6 @@
-"""From an estimator's parameters to the parts of its module."""
+"""Builds networks and initialises them at the PCA solution."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import NamedTuple
 
@@ -8,74 +8,96 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
-from skae._nn.autoencoder import (
-    CodeBasis,
-    LinearPath,
-    Probability,
-    Standardizer,
-    zero_initialize,
-)
+from skae._nn.code_basis import CodeBasis
+from skae._nn.linear_path import LinearPath, zero_initialize
+from skae._nn.scaling import Probability, Standardizer
 from skae.networks import mlp
 
 # From this many features on, the default networks are twice as wide.
 WIDE = 50
 
 
-class LinearInitialization(NamedTuple):
-    """The linear maps, in standardised units, that training begins at with ``"pca"``."""
+class NetworkSettings(NamedTuple):
+    """The shared parameters that decide the networks of encoder and decoder."""
 
-    into: Tensor  # (n_in, n_out) of the encoder, float64
-    into_bias: Tensor | None
-    back: Tensor  # (n_in, n_out) of the decoder, float64
-    back_bias: Tensor | None
-    training_range: Tensor  # (2, n_in) of the encoder: least and largest training inputs
-    code_range: Tensor | None = None  # the decoder's; None finds it in training
+    hidden_layer_sizes: str | int | Sequence[int]
+    activation: str
+    encoder: Callable | None
+    decoder: Callable | None
+    init: str
+
+
+class LinearInitialization(NamedTuple):
+    """The linear maps, in standardised units, that ``init="pca"`` begins with."""
+
+    encoder_weight: Tensor  # (n_in, n_out), float64
+    encoder_bias: Tensor | None
+    decoder_weight: Tensor  # (n_in, n_out), float64
+    decoder_bias: Tensor | None
+    input_range: Tensor  # (2, n_in) of the encoder: minimum and maximum in training
+    code_range: Tensor | None = None  # the decoder's; None updates it in training
 
 
 def make_components(
-    estimator, statistics: Statistics, code_unit: np.ndarray | None = None
+    networks: NetworkSettings,
+    statistics: Statistics,
+    *,
+    bernoulli: bool = False,
+    code_unit: np.ndarray | None = None,
 ) -> dict:
     """Return the arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
 
-    ``code_unit`` is what one unit of each of the decoder's codes is, in units of X; None
-    gives all codes a variance near 1.
+    Parameters
+    ----------
+    networks : NetworkSettings
+        Architecture of both sides.
+
+    statistics : Statistics
+        Of the samples.
+
+    bernoulli : bool, default=False
+        Whether targets are probabilities, and reconstructions logits.
+
+    code_unit : ndarray of shape (n_components,), default=None
+        One unit of each of the decoder's codes, in units of X; None gives all codes a
+        variance near 1.
     """
-    bernoulli = getattr(estimator, "loss", None) == "bernoulli"
-    inputs, outputs = make_units(statistics, bernoulli)
+    inputs, outputs = make_scaling(statistics, bernoulli)
     if code_unit is None:
-        code_unit = _code_unit(statistics, estimator.init)
+        code_unit = _code_unit(statistics, networks.init)
     unit = torch.as_tensor(code_unit)
     components = torch.as_tensor(statistics.components)
-    back, bias = (components * unit).T, None
-    if statistics.is_paired:  # principal components say nothing of other targets
-        back = unit[:, None] * torch.as_tensor(statistics.regression)
+    weight, bias = (components * unit).T, None
+    if statistics.is_paired:  # principal components do not predict other targets
+        weight = unit[:, None] * torch.as_tensor(statistics.regression)
     if bernoulli:
-        back, bias = to_logits(back, torch.as_tensor(statistics.target_mean))
+        weight, bias = to_logits(weight, torch.as_tensor(statistics.target_mean))
     else:
-        back = back / outputs.divisor
-    start = LinearInitialization(
-        into=inputs.spread[:, None] * components / unit,
-        into_bias=None,
-        back=back,
-        back_bias=bias,
-        training_range=inputs(torch.as_tensor(statistics.training_range)),
+        weight = weight / (inputs if outputs is None else outputs).divisor
+    initialization = LinearInitialization(
+        encoder_weight=inputs.spread[:, None] * components / unit,
+        encoder_bias=None,
+        decoder_weight=weight,
+        decoder_bias=bias,
+        input_range=inputs(torch.as_tensor(statistics.training_range)),
     )
-    sides = make_sides(estimator, statistics.n_features, start)
+    sides = make_sides(networks, statistics.n_features, initialization)
     return {**sides, "inputs": inputs, "outputs": outputs, "basis": CodeBasis(unit)}
 
 
-def make_units(statistics: Statistics, bernoulli: bool) -> tuple[Standardizer, nn.Module]:
-    """Return the units of the rows, and those of the targets."""
+def make_scaling(
+    statistics: Statistics, bernoulli: bool
+) -> tuple[Standardizer, nn.Module | None]:
+    """Return the scaling of the samples, and that of targets other than the samples."""
     mean, spread = torch.as_tensor(statistics.mean), torch.as_tensor(statistics.spread)
     if bernoulli:
-        # Values in [0, 1] have a unit in common. By its own deviation, a feature that is
-        # nearly always 0 would shout when it is not.
+        # Values in [0, 1] have a unit in common. Divided by its own deviation, a feature
+        # that is nearly always 0 would dominate when it is not.
         return Standardizer(mean, common_spread(spread)), Probability()
     inputs = Standardizer(mean, spread)
     if not statistics.is_paired:
-        return inputs, inputs
+        return inputs, None
     mean = torch.as_tensor(statistics.target_mean)
     return inputs, Standardizer(mean, torch.as_tensor(statistics.target_spread))
 
@@ -87,53 +109,52 @@ def common_spread(spread: Tensor) -> Tensor:
     return torch.where(varies, common, spread)
 
 
-def to_logits(back: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+def to_logits(weight: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
     """Turn a linear map to [0, 1] into one to logits, by their slope at the mean."""
     mean = mean.clamp(0.01, 0.99)
-    return back / (mean * (1 - mean)), mean.logit()
+    return weight / (mean * (1 - mean)), mean.logit()
 
 
 def make_sides(
-    estimator, n_features: int, start: LinearInitialization
+    networks: NetworkSettings, n_features: int, initialization: LinearInitialization
 ) -> dict[str, nn.Module]:
-    """Build encoder and decoder, with their linear paths if the estimator wants them.
+    """Build encoder and decoder, with their linear paths for ``init="pca"``.
 
     Parameters
     ----------
-    estimator : BaseAutoencoder
-        Whose parameters say how.
+    networks : NetworkSettings
+        Architecture of both sides.
 
     n_features : int
-        Which the width of the default networks depends on.
+        Determines the width of the default networks.
 
-    start : Start
+    initialization : LinearInitialization
         The linear maps, whose shapes are those of the networks.
     """
+    start = initialization
     maps = {
-        "encoder": (start.into, start.into_bias, start.training_range),
-        "decoder": (start.back, start.back_bias, start.code_range),
+        "encoder": (start.encoder_weight, start.encoder_bias, start.input_range),
+        "decoder": (start.decoder_weight, start.decoder_bias, start.code_range),
     }
     sides = {}
-    for side, (weight, bias, training_range) in maps.items():
-        network = make_network(estimator, side, *weight.shape, n_features)
-        if estimator.init == "pca":
-            gain = getattr(estimator, side) is not None
-            network = LinearPath(
-                network, weight, bias, training_range=training_range, gain=gain
-            )
+    for side, (weight, bias, known) in maps.items():
+        network = make_network(networks, side, *weight.shape, n_features)
+        if networks.init == "pca":
+            gain = getattr(networks, side) is not None
+            network = LinearPath(network, weight, bias, training_range=known, gain=gain)
         sides[side] = network
     return sides
 
 
 def make_network(
-    estimator, side: str, n_in: int, n_out: int, n_features: int
+    networks: NetworkSettings, side: str, n_in: int, n_out: int, n_features: int
 ) -> nn.Module:
     """Build one side, by the user's builder if there is one.
 
     Parameters
     ----------
-    estimator : BaseAutoencoder
-        Whose parameters say how.
+    networks : NetworkSettings
+        Architecture of both sides.
 
     side : {"encoder", "decoder"}
         Which of them.
@@ -142,20 +163,20 @@ def make_network(
         Widths that the network must have.
 
     n_features : int
-        Which the width of the default networks depends on.
+        Determines the width of the default networks.
     """
-    builder = getattr(estimator, side)
+    builder = getattr(networks, side)
     if builder is not None:
         network = builder(n_in, n_out)
         _check_network(network, side, n_in, n_out)
         return network
-    widths = resolve_widths(estimator.hidden_layer_sizes, n_features)
+    widths = resolve_widths(networks.hidden_layer_sizes, n_features)
     if side == "decoder":
         widths = widths[::-1]
-    network = mlp(n_in, n_out, hidden_layer_sizes=widths, activation=estimator.activation)
-    # Beside a linear path a network starts at zero. A user's may be of any kind and is
-    # silenced from outside, by a gain.
-    return (zero_initialize(network) if estimator.init == "pca" else network).float()
+    network = mlp(n_in, n_out, hidden_layer_sizes=widths, activation=networks.activation)
+    # Beside a linear path a network is initialised at zero. A user's may be of any kind:
+    # its linear path multiplies it by a gain instead.
+    return (zero_initialize(network) if networks.init == "pca" else network).float()
 
 
 def resolve_widths(hidden_layer_sizes: str | Sequence[int], n_features: int) -> tuple:
@@ -190,30 +211,10 @@ def _check_network(network: nn.Module, side: str, n_in: int, n_out: int) -> None
 
 
 def _code_unit(statistics: Statistics, init: str) -> np.ndarray:
-    """What one unit of the decoder's codes is, in units of X."""
+    """One unit of the decoder's codes, in units of X."""
     overall = np.sqrt(np.mean(np.square(statistics.spread))) or 1.0
     if init == "random":
         return np.full(statistics.n_components, overall)
     # Directions beyond the rank, which only the network can use, get a unit, too.
     floor = 1e-3 * (statistics.deviations[0] or overall)
     return np.maximum(statistics.deviations, floor)
-
-
-def describe_module(estimator, dataset: Dataset) -> dict:
-    """What a module was made for and with, as far as it can be compared.
-
-    Functions compare by name only: the same one is another object after unpickling.
-    """
-    names = ["n_components", "hidden_layer_sizes", "activation", "init", "loss"]
-    names += ["likelihood", "noise", "sparsity", "n_active", "encoder", "decoder"]
-    names += ["n_codes", "code_dim", "shared_codebook"]
-    made = {n: getattr(estimator, n) for n in names if hasattr(estimator, n)}
-    for name, value in made.items():
-        if callable(value):
-            function = getattr(value, "func", value)
-            made[name] = getattr(function, "__name__", type(function).__name__)
-    widths = made["hidden_layer_sizes"]
-    made["hidden_layer_sizes"] = list(resolve_widths(widths, dataset.n_features))
-    made["n_features"] = dataset.n_features
-    made["n_outputs"] = None if dataset.target is None else dataset.target.shape[1]
-    return made

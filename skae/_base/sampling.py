@@ -1,8 +1,13 @@
-"""What all classes that generate rows have in common: counts, and lines between codes."""
+"""Methods of generative classes: sampling, interpolation, traversal, directions."""
 
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skae._base import code_basis
+from skae._data.dataset import Dataset
 
 
 def check_count(value: int, name: str) -> None:
@@ -10,16 +15,149 @@ def check_count(value: int, name: str) -> None:
         raise ValueError(f"{name}={value!r} must be an integer of at least 1.")
 
 
-def check_pairs(n_from: int, n_to: int) -> None:
-    if n_from != n_to:
-        raise ValueError(
-            f"X_from has {n_from} rows and X_to has {n_to}. Paths lead from row to row, "
-            "so pass as many of both."
+class SamplingMixin:
+    """Draws samples, conditional on labels if the class was fitted to some.
+
+    A class defines ``_generate(n_samples, condition, random_state, **options)``.
+    """
+
+    def _sample(self, n_samples: int, y, random_state, **options) -> np.ndarray:
+        check_is_fitted(self)
+        check_count(n_samples, "n_samples")
+        random_state = check_random_state(random_state)
+        condition = self._condition_of_samples(n_samples, y, random_state)
+        return self._generate(n_samples, condition, random_state, **options)
+
+    def _condition_of_samples(self, n_samples: int, y, random_state) -> np.ndarray | None:
+        labels = getattr(self, "_labels", None)
+        if labels is None:
+            self._reject_labels(y)
+            return None
+        if y is None:
+            y = random_state.choice(labels.classes, n_samples, p=labels.share)
+        return labels.columns(y, n_samples)
+
+    def _reject_labels(self, y) -> None:
+        if y is not None:
+            raise ValueError(
+                f"y={y!r} must be None, because {type(self).__name__} was fitted with "
+                "conditional=False. Fit it with conditional=True."
+            )
+
+
+class GenerativeMixin(SamplingMixin):
+    """Moves in the space of continuous codes, conditional where datasets are."""
+
+    def _make_query(self, X) -> Dataset:
+        check_is_fitted(self)
+        return Dataset(self._validate(X))
+
+    def _encode(self, dataset: Dataset) -> np.ndarray:
+        return self._map(code_basis.encode, dataset)
+
+    def _decode(self, codes: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
+        return self._map(code_basis.decode, Dataset(codes, condition=condition))
+
+    def interpolate(self, X_from, X_to, n_steps=10):
+        """Interpolate between samples along straight lines in the latent space.
+
+        Parameters
+        ----------
+        X_from, X_to : array-like of shape (n_pairs, n_features)
+            First and last samples of the paths.
+
+        n_steps : int, default=10
+            Number of samples on a path, both ends included.
+
+        Returns
+        -------
+        paths : ndarray of shape (n_pairs, n_steps, n_features)
+            Decoded codes on the lines; the ends are the reconstructions of ``X_from``
+            and ``X_to``.
+        """
+        return self._interpolate(
+            self._make_query(X_from), self._make_query(X_to), n_steps
         )
 
+    def _interpolate(self, before: Dataset, after: Dataset, n_steps: int) -> np.ndarray:
+        check_count(n_steps, "n_steps")
+        if len(before) != len(after):
+            raise ValueError(
+                f"X_from has {len(before)} samples and X_to has {len(after)}, but paths "
+                "connect pairs. Pass as many of both."
+            )
+        codes = _lines(self._encode(before), self._encode(after), n_steps)
+        condition = before.condition
+        if condition is not None:
+            condition = _lines(condition, after.condition, n_steps)
+        return self._decode(codes, condition).reshape(len(before), n_steps, -1)
 
-def mix(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
-    """Points on the lines between rows, one line after the other."""
+    def traverse(self, component, values, at=None):
+        """Decode codes in which one component is varied.
+
+        Parameters
+        ----------
+        component : int
+            Number of the component, from 0.
+
+        values : array-like of shape (n_values,)
+            Its values; the prior's standard deviation is 1.
+
+        at : array-like of shape (n_samples, n_features), default=None
+            Samples that give the other components. None is the mean of the prior, 0.
+
+        Returns
+        -------
+        X : ndarray of shape (n_values, n_features) or (n_samples, n_values, n_features)
+            Decoded codes; without ``at`` there is no axis of samples.
+        """
+        check_is_fitted(self)
+        codes = self._prior_mean() if at is None else self._encode(self._make_query(at))
+        swept = self._traverse(component, values, codes, None)
+        return swept[0] if at is None else swept
+
+    def _prior_mean(self) -> np.ndarray:
+        return np.zeros((1, self._n_features_out))
+
+    def _traverse(
+        self, component: int, values, codes: np.ndarray, condition: np.ndarray | None
+    ) -> np.ndarray:
+        n_components = codes.shape[1]
+        if not isinstance(component, Integral) or not 0 <= component < n_components:
+            raise ValueError(
+                f"component={component!r} must be an integer from 0 to "
+                f"{n_components - 1}, as n_components={n_components}."
+            )
+        values = np.asarray(values, dtype=np.float64).ravel()
+        swept = np.repeat(codes[:, None], len(values), axis=1)
+        swept[:, :, component] = values
+        if condition is not None:
+            condition = np.repeat(condition, len(values), axis=0)
+        flat = self._decode(swept.reshape(-1, n_components), condition)
+        return flat.reshape(len(codes), len(values), -1)
+
+    def direction(self, X_from, X_to):
+        """Difference of two groups' mean codes, for arithmetic in the latent space.
+
+        Parameters
+        ----------
+        X_from, X_to : array-like of shape (n_samples, n_features)
+            Samples without and with an attribute; their numbers may differ.
+
+        Returns
+        -------
+        direction : ndarray of shape (n_components,)
+            From the mean code of ``X_from`` to that of ``X_to``. Samples get the
+            attribute by ``inverse_transform(transform(X) + direction)``.
+        """
+        return self._direction(self._make_query(X_from), self._make_query(X_to))
+
+    def _direction(self, before: Dataset, after: Dataset) -> np.ndarray:
+        return self._encode(after).mean(axis=0) - self._encode(before).mean(axis=0)
+
+
+def _lines(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
+    """Points on the lines between pairs of codes, one line after the other."""
     share = np.linspace(0, 1, n_steps).astype(starts.dtype)[:, None]
     points = starts[:, None] * (1 - share) + ends[:, None] * share
     return points.reshape(-1, starts.shape[1])

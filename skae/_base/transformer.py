@@ -1,4 +1,4 @@
-"""The scikit-learn side of a fitted autoencoder: codes, rows and scores."""
+"""The scikit-learn side of a fitted autoencoder: codes, reconstructions and scores."""
 
 from collections.abc import Callable
 
@@ -12,21 +12,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._base import code_basis
 from skae._data.dataset import CHUNK, Dataset
-from skae._nn.autoencoder import AutoencoderModule
-from skae._utils.runtime import suitable_threads
+from skae._training.inference import map_batches
+from skae._utils.threads import count_weights, suitable_threads
 
 FLOATS = (np.float64, np.float32)
 
 
 class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """What all autoencoders can be used for, once ``fit`` has set ``net_``. Abstract."""
-
-    # What has been fitted.
-
-    @property
-    def module_(self) -> AutoencoderModule:
-        # A second reference to the module would become a second module when unpickled.
-        return self.net_.module_
+    """Methods of all autoencoders once ``fit`` has set ``module_``. Abstract."""
 
     @property
     def history_(self) -> pd.DataFrame:
@@ -38,18 +31,16 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             "lr": "learning_rate",
             "dur": "seconds",
         }
-        dataset = list(self.net_.history)
-        terms = [n for n in (dataset[0] if dataset else []) if n.startswith("train_")]
+        epochs = self._history
+        terms = [n for n in (epochs[0] if epochs else []) if n.startswith("train_")]
         terms = [n for n in terms if n != "train_loss" and not n.endswith("_best")]
-        frame = pd.DataFrame(dataset, columns=[*columns, *terms])
-        # A refit has no rows held out; what skorch's callbacks read there is a replay.
+        frame = pd.DataFrame(epochs, columns=[*columns, *terms])
+        # A refit has no validation set; callbacks see there the losses of the first fit.
         frame["valid_loss"] = frame["valid_loss"].where(frame["stage"] != "refit")
         return frame.rename(columns=columns)
 
-    # Using what was fitted.
-
     def transform(self, X):
-        """Encode the rows of X.
+        """Encode X.
 
         Parameters
         ----------
@@ -59,7 +50,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components)
-            The codes, in the dtype of X. The same rows always give the same codes.
+            Codes, in the dtype of X. They are deterministic.
         """
         check_is_fitted(self)
         X = self._validate(X)
@@ -76,7 +67,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            Rows in the units of the training data, in the dtype of the codes.
+            Reconstructions in the units of the training data, in the dtype of X.
         """
         check_is_fitted(self)
         return self._map(code_basis.decode, Dataset(self._validate_codes(X)))
@@ -92,14 +83,14 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            What the code retains of X, in the dtype of X.
+            Reconstructions, in the dtype of X.
         """
         check_is_fitted(self)
         X = self._validate(X)
         return self._map(code_basis.reconstruct, Dataset(X))
 
     def score_samples(self, X):
-        """Score each row by how well it is reconstructed.
+        """Minus the mean squared reconstruction error of each sample.
 
         Parameters
         ----------
@@ -109,9 +100,9 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Minus the mean squared error of each row in the units of X, whatever the
-            ``loss``, so that a search compares like with like. Higher is better. They
-            are float64 for any X, because squares of float32 may exceed float32.
+            Minus the mean squared error over the features, in the squared units of X,
+            whatever the ``loss``, so that a search compares like with like. Higher is
+            better. They are float64 for any X, because squares of float32 may overflow.
         """
         check_is_fitted(self)
         X = self._validate(X)
@@ -142,25 +133,25 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         X = check_array(X, dtype=FLOATS, input_name="X")
         if X.shape[1] != self._n_features_out:
             raise ValueError(
-                f"X has {X.shape[1]} columns, but {type(self).__name__} decodes codes of "
-                f"n_components={self._n_features_out}. Pass what transform returned."
+                f"X has {X.shape[1]} features, but {type(self).__name__} decodes codes "
+                f"of n_components={self._n_features_out}. Pass what transform returned."
             )
         return X
 
     def _map(self, function: Callable, dataset: Dataset, dtype=None) -> np.ndarray:
-        """Apply a function of module and batch; what comes out has the rows' dtype."""
+        """Apply a function of module and batch; the result has the dtype of the data."""
         chunk = self._chunk()
-        with suitable_threads(self.net_.n_weights, min(chunk, len(dataset))):
+        with suitable_threads(count_weights(self.module_), min(chunk, len(dataset))):
             precision = torch_dtype(dataset.x.dtype)
-            result = self.net_.map_batches(function, dataset, precision, chunk)
+            result = map_batches(self.module_, function, dataset, precision, chunk)
         return result.astype(dtype or dataset.x.dtype, copy=False)
 
     def _chunk(self) -> int:
-        """How many rows fit into scikit-learn's ``working_memory``."""
-        # A row passes through a handful of float64 copies of itself and wider layers.
+        """Number of samples that fit into scikit-learn's ``working_memory``."""
+        # A sample takes a handful of float64 copies of itself and of wider layers.
         widest = max(self.n_features_in_, getattr(self, "n_outputs_", 0), 128)
-        row_bytes = 8 * 16 * widest
-        n_samples = int(get_config()["working_memory"] * 2**20 / row_bytes)
+        sample_bytes = 8 * 16 * widest
+        n_samples = int(get_config()["working_memory"] * 2**20 / sample_bytes)
         return max(1, min(n_samples, CHUNK))
 
     def __sklearn_tags__(self):

@@ -1,8 +1,10 @@
 """What is known of rows besides their features: labels, or numbers."""
 
+import copy
+
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 
 class Labels:
@@ -22,14 +24,17 @@ class Labels:
                 "y has labels of types that cannot be ordered, such as text and numbers. "
                 "Pass labels of one type, by y.astype(str), say."
             ) from error
-        self.count(y)
+        vars(self).update(vars(self.recount(y)))
 
-    def count(self, y: np.ndarray) -> None:
-        """Take the labels' shares from these rows."""
+    def recount(self, y: np.ndarray) -> "Labels":
+        """The same classes with their shares in ``y``."""
+        counted = copy.copy(self)
         counts = self.columns(y, len(y)).sum(axis=0)
-        self.share = counts / counts.sum()
-        # A label that did not occur is not impossible.
-        self.log_share = np.log(np.maximum(self.share, np.finfo(np.float64).tiny))
+        counted.share = counts / counts.sum()
+        # A label that does not occur is not impossible.
+        tiny = np.finfo(np.float64).tiny
+        counted.log_share = np.log(np.maximum(counted.share, tiny))
+        return counted
 
     def columns(self, y, n_samples: int) -> np.ndarray:
         """One row of columns for each of ``y``, which may be a single label."""
@@ -61,6 +66,9 @@ class Numbers:
         spread = y.std(axis=0)
         rounding = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
         self.spread = np.where(spread > rounding, spread, 1.0)
+
+    def recount(self, y: np.ndarray) -> "Numbers":
+        return self
 
     def columns(self, y, n_samples: int) -> np.ndarray:
         """One row of columns for each of ``y``, which may be those of a single row."""
@@ -109,3 +117,35 @@ def check_condition(y) -> np.ndarray:
         )
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     return y[:, None] if y.ndim == 1 else y
+
+
+def fit_labels(X, y, name: str, known: Labels | None = None) -> Labels:
+    """Return the classes of y, or of an earlier fit with the shares in y.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        Samples that y belongs to.
+
+    y : array-like of shape (n_samples,)
+        Labels.
+
+    name : str
+        Class of the estimator, for messages.
+
+    known : Labels, default=None
+        Those of an earlier fit that is resumed; their classes are kept.
+    """
+    if y is None:
+        raise ValueError(
+            f"{name}(conditional=True) requires y to be passed, but the target y is "
+            "None. Pass a label for each sample, or use conditional=False."
+        )
+    y = check_condition(y)
+    check_consistent_length(X, y)
+    if y.ndim == 2:
+        raise ValueError(
+            f"conditional=True requires labels, but y has dtype {y.dtype}. Pass strings "
+            "or integers, by y.astype(int), say."
+        )
+    return Labels(y) if known is None else known.recount(y)

@@ -1,4 +1,4 @@
-"""Rows of data, handed out in whole batches: one index operation, never row by row."""
+"""Data sets and whole batches of them: one index operation per batch."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -8,41 +8,40 @@ import torch
 from scipy.sparse import issparse
 from torch import Tensor
 
-CHUNK, CHUNK_BYTES = 8192, 2**28  # where all rows are passed through
-RUN, RUNS_AT_ONCE = 256, 64
+CHUNK, CHUNK_BYTES = 8192, 2**28  # of a pass over all samples
+BLOCK, BLOCKS_AT_ONCE = 256, 64
 
 
 class Batch(NamedTuple):
-    x: Tensor  # (n_rows, n_features)
-    target: Tensor | None  # (n_rows, n_outputs); None is x itself
-    condition: Tensor | None  # (n_rows, n_conditions); None where a class has none
+    x: Tensor  # (n_samples, n_features)
+    target: Tensor | None  # (n_samples, n_outputs); None is x itself
+    condition: Tensor | None  # (n_samples, n_conditions); None where a class has none
 
 
 def chunk_size(n_values: int) -> int:
-    """How many dense float64 rows to hold at once."""
+    """Number of dense float64 samples to hold at once."""
     return max(1, min(CHUNK, CHUNK_BYTES // (8 * n_values)))
 
 
 class Dataset:
-    """Arrays that share their first axis, and which of their rows count.
+    """Arrays that share their first axis, and an index of the samples in use.
 
-    Nothing is copied until a batch is taken, so that rows of a memory map stay on disk
-    and sparse ones stay sparse. Where all rows count, a slice of them is not even copied
-    then.
+    Nothing is copied until a batch is taken, so that memory maps stay on disk and sparse
+    data sparse. Without an index, even a slice is not copied.
 
     Parameters
     ----------
     x : ndarray or sparse matrix of shape (n_samples, n_features)
-        The data, in the units and the dtype that the caller gave.
+        The data, in the caller's units and dtype.
 
     target : ndarray or sparse matrix of shape (n_samples, n_outputs), default=None
         What to reconstruct; None is x.
 
     condition : ndarray of shape (n_samples, n_conditions), default=None
-        What encoder and decoder see besides.
+        Condition on which encoder and decoder depend.
 
     index : ndarray of int, default=None
-        The rows that count, in this order; None is all of them.
+        Places of the samples in use, in this order; None is all of them.
     """
 
     def __init__(self, x, target=None, condition=None, index: np.ndarray | None = None):
@@ -60,7 +59,7 @@ class Dataset:
 
     @property
     def n_values(self) -> int:
-        """Of a row and of its target, if that is another."""
+        """Number of values of a sample, and of its target if that is another."""
         return self.n_features + (0 if self.target is None else self.target.shape[1])
 
     def subset(self, index: np.ndarray) -> "Dataset":
@@ -68,7 +67,7 @@ class Dataset:
         return Dataset(self.x, self.target, self.condition, index)
 
     def in_storage_order(self) -> "Dataset":
-        """The same rows, in the order in which they lie in memory or on disk."""
+        """The same samples, in the order in which they are stored."""
         if self.index is None:
             return self
         return Dataset(self.x, self.target, self.condition, np.sort(self.index))
@@ -91,36 +90,36 @@ def _take(values, dataset: np.ndarray | slice) -> Tensor:
         dense = values[dataset.ravel()].toarray()
         return torch.from_numpy(dense.reshape(*dataset.shape, -1))
     part = values[dataset]
-    # A slice may be read-only or run backwards, which torch does not take.
+    # torch refuses slices that are read-only or have negative strides.
     if not (part.flags.c_contiguous and part.flags.writeable):
         part = np.require(part, requirements=("C", "W"))
     return torch.from_numpy(part)
 
 
 class ShuffledBatches:
-    """Every row once, in a new order at each pass.
+    """Every sample once, in a new random order at each pass.
 
-    The batches are as equal as can be and at most ``batch_size`` long: no row is
-    dropped, and no batch is a leftover of one, which would carry as much weight as a
-    full one and break batch statistics.
+    The batches differ in size by at most one and have at most ``batch_size`` samples: no
+    sample is dropped, and there is no last batch of one sample, which would carry as much
+    weight as a full one and break batch statistics.
 
     Parameters
     ----------
-    rows : Rows
+    dataset : Dataset
         The data.
 
     prepare : callable, Batch -> Batch
         Moves a batch to the device and standardises it.
 
     batch_size : int
-        The most rows in a batch.
+        Largest number of samples in a batch.
 
     generator : torch.Generator
-        Draws the orders.
+        Source of the orders.
 
     cache : bool
-        Prepare all rows at the start instead of batch by batch: faster, and as large as
-        a float32 copy of the data.
+        Prepare all samples at the start instead of batch by batch: faster, and as large
+        as a float32 copy of the data.
     """
 
     def __init__(
@@ -153,7 +152,7 @@ class ShuffledBatches:
                 yield select(self.cached, index)
 
     def in_order(self) -> Iterator[Batch]:
-        """Every row once, prepared, in chunks."""
+        """Every sample once, prepared, in chunks."""
         size = chunk_size(self.dataset.n_values)
         for start in range(0, len(self.dataset), size):
             dataset = slice(start, start + size)
@@ -164,22 +163,22 @@ class ShuffledBatches:
 
 
 class MemberBatches(ShuffledBatches):
-    """Batches with a leading axis of members, each of which has an order of its own.
+    """Batches with a leading axis of members, each with a random order of its own.
 
     Parameters
     ----------
-    rows, prepare, batch_size, cache : as :class:`ShuffledBatches` has them
+    dataset, prepare, batch_size, cache : as in :class:`ShuffledBatches`
 
     generators : sequence of torch.Generator
         One per member.
 
     samples : ndarray of int of shape (n_members, n_sampled), default=None
-        Which of the rows each member sees; None is all of them.
+        Training set of each member; None is all samples.
     """
 
     def __init__(self, dataset, prepare, batch_size, generators, cache, samples=None):
         super().__init__(dataset, prepare, batch_size, generators[0], cache)
-        self.dataset = dataset  # in the order that samples count in
+        self.dataset = dataset  # not in storage order: samples index this one
         self.generators = generators
         self.samples = None if samples is None else torch.as_tensor(samples)
         if samples is not None:
@@ -198,21 +197,21 @@ class MemberBatches(ShuffledBatches):
 
 
 def nearby_order(n_samples: int, generator: torch.Generator) -> Tensor:
-    """A random order that stays for a while near the same places.
+    """A random order that is local: it reads each page of a file once per pass.
 
-    Runs of neighbours are put in random order, and rows are shuffled within the next
-    few of them, so that the pages of a file are each read once a pass, not for each row.
+    Contiguous blocks are put in random order, and samples are shuffled within a few
+    successive blocks.
     """
-    runs = torch.arange(n_samples, device="cpu").split(RUN)
-    shuffle = torch.randperm(len(runs), generator=generator, device="cpu")
-    order = torch.cat([runs[i] for i in shuffle])
-    for part in order.split(RUN * RUNS_AT_ONCE):
+    blocks = torch.arange(n_samples, device="cpu").split(BLOCK)
+    shuffle = torch.randperm(len(blocks), generator=generator, device="cpu")
+    order = torch.cat([blocks[i] for i in shuffle])
+    for part in order.split(BLOCK * BLOCKS_AT_ONCE):
         part.copy_(part[torch.randperm(len(part), generator=generator, device="cpu")])
     return order
 
 
 def _prepare_all(dataset: Dataset, prepare: Callable[[Batch], Batch]) -> Batch:
-    """Prepare all rows, chunk by chunk, into one array each."""
+    """Prepare all samples, chunk by chunk, into one array each."""
     prepared: list[Tensor] | None = None
     size = chunk_size(dataset.n_values)
     for start in range(0, len(dataset), size):
@@ -231,7 +230,7 @@ def _prepare_all(dataset: Dataset, prepare: Callable[[Batch], Batch]) -> Batch:
 
 
 def select(batch: Batch, index: Tensor | slice) -> Batch:
-    """Rows of a prepared batch, sharing what it shares (the target is often x)."""
+    """Select samples of a prepared batch; a target that is x stays x."""
     if isinstance(index, Tensor):
         index = index.to(batch.x.device)
     x = _rows_of(batch.x, index)

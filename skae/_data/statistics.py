@@ -1,48 +1,44 @@
-"""What is known of the rows before training: means, spreads, principal components.
+"""Statistics of the training data: means, standard deviations, principal components.
 
-One pass over chunks, in float64, whatever the dtype and wherever the rows lie. For wide
-data the components come from the rows' inner products, for long data from the
-covariance, whichever matrix is smaller.
+They take one pass over chunks, in float64, whatever the dtype and the storage.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.sparse import issparse
-from scipy.sparse.linalg import LinearOperator, svds
 
 from skae._data.dataset import Dataset
-from skae._linalg.eigen import leading
+from skae._linalg.pca import by_iteration, from_covariance, from_inner_products
 from skae._linalg.reduced_rank import Sums, reduced_rank
 
-COLUMNS = 4096  # at once, where data are wide
-DENSE_VALUES = 2**27  # of sparse rows, that may be made dense at once
-RESIDUALS = 10_000  # rows that regressions are taken from
-WIDE_REGRESSION = 1000  # features above which rows are reduced to as many components
-DIRECT = 3000  # rows or columns up to which an eigenvalue problem is solved directly
+DENSE_VALUES = 2**27  # of sparse data, that may be made dense at once
+RESIDUALS = 10_000  # samples that regressions are fitted to
+WIDE_REGRESSION = 1000  # features above which samples are reduced to as many components
+DIRECT = 3000  # samples or features up to which an eigenvalue problem is solved directly
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Moments of rows and targets, float64, in the units of the data.
+    """Moments of samples and targets, float64, in the units of the data.
 
     Attributes
     ----------
     mean, spread : ndarray of shape (n_features,)
         Mean and standard deviation; the spread of a constant feature is exactly 0.
 
-    box : ndarray of shape (2, n_features)
-        Least and largest value of the rows that are trained on.
+    training_range : ndarray of shape (2, n_features)
+        Minimum and maximum of each feature over the training set.
 
     components : ndarray of shape (n_features, n_components)
-        Leading principal directions, of the rows as given or, where a class asks for it,
-        standardised; with targets, those that say most of them. Columns beyond the rank
-        are 0.
+        Leading principal directions of the data, or of the standardised data; with
+        targets, those that predict them best. Columns beyond the rank are 0.
 
     deviations : ndarray of shape (n_components,)
-        Standard deviation of the rows along each direction.
+        Standard deviation of the samples along each direction.
 
     n_components : int
         Width of the code.
@@ -51,24 +47,24 @@ class Statistics:
         Width of the condition, 0 where there is none.
 
     target_mean, target_spread : ndarray of shape (n_outputs,)
-        The same of the targets; the rows' own where no target is given.
+        The same of the targets; those of the samples where no target is given.
 
     offsets : ndarray of shape (n_conditions, n_features)
-        Change of the mean row per unit of each condition that was regressed on.
+        Change of the mean sample per unit of each condition in the regression.
 
-    condition_box : ndarray of shape (2, n_conditions)
-        Least and largest value of each.
+    condition_range : ndarray of shape (2, n_conditions)
+        Minimum and maximum of each condition.
 
     residual_spread : ndarray of shape (n_features,)
-        Standard deviation about the mean that its condition gives a row; the spread
-        where nothing was regressed on.
+        Standard deviation about the conditional mean; the spread where there is no
+        regression on a condition.
 
     regression : ndarray of shape (n_components, n_outputs), default=None
-        What a unit of each component adds to the targets, by reduced-rank regression;
-        None where the rows are their own targets.
+        Coefficients of the targets' reduced-rank regression on the components; None
+        where the samples are the targets.
 
-    target_box : ndarray of shape (2, n_outputs), default=None
-        Least and largest target, where targets are other than the rows.
+    target_range : ndarray of shape (2, n_outputs), default=None
+        Minimum and maximum of each target, where targets are not the samples.
     """
 
     mean: np.ndarray
@@ -88,7 +84,7 @@ class Statistics:
 
     @property
     def is_paired(self) -> bool:
-        """Whether the targets are other than the rows."""
+        """Whether the targets are other than the samples."""
         return self.regression is not None
 
     @property
@@ -106,38 +102,50 @@ def describe(
     trained: Dataset | None = None,
     standardized: bool = False,
 ) -> Statistics:
-    """Take the statistics of rows and of their targets.
+    """Compute the statistics of samples and of their targets.
 
     Parameters
     ----------
-    rows : Rows
-        What to describe.
+    dataset : Dataset
+        The samples to describe.
 
     n_components : int
         How many principal components to find.
 
-    trained : Rows, default=None
-        The rows that the network will see, if not all; the box is theirs.
+    trained : Dataset, default=None
+        The training set, if not all samples; the training range is its.
 
     standardized : bool, default=False
-        Whether components and deviations are those of standardised rows.
+        Whether components and deviations are those of the standardised data.
     """
     if dataset.target is not None:
         trained = dataset if trained is None else trained
         return describe_pairs([dataset], trained, describe_basis(dataset), n_components)
     smaller = min(len(dataset), dataset.n_features)
     too_wide = issparse(dataset.x) and len(dataset) * dataset.n_features > DENSE_VALUES
-    if (smaller > DIRECT or too_wide) and n_components < smaller // 10:
-        find, with_products = _by_iteration, False
-    elif dataset.n_features <= len(dataset):
-        find, with_products = _from_covariance, True
-    else:
-        find, with_products = _from_rows, False
-    x = moments(dataset, "x", with_products)
+    iterates = (smaller > DIRECT or too_wide) and n_components < smaller // 10
+    has_covariance = not iterates and dataset.n_features <= len(dataset)
+    x = moments(dataset, "x", with_products=has_covariance)
     scale = np.ones_like(x.mean)
     if standardized:
         scale = np.where(x.spread > 0, 1 / np.where(x.spread > 0, x.spread, 1.0), 0.0)
-    components, deviations = find(dataset, x, n_components, scale)
+    shape = len(dataset), dataset.n_features
+    if iterates and not x.spread.any():
+        components = np.zeros((dataset.n_features, n_components))
+        deviations = np.zeros(n_components)
+    elif iterates:
+        parts = partial(_parts, dataset)
+        components, deviations = by_iteration(parts, shape, x.mean, scale, n_components)
+    elif has_covariance:
+        products = scale[:, None] * x.squares * scale
+        components, deviations = from_covariance(products, len(dataset), n_components)
+    else:
+        values = dataset[:].x
+
+        def centred(block: slice) -> np.ndarray:
+            return (values[:, block].double().numpy() - x.mean[block]) * scale[block]
+
+        components, deviations = from_inner_products(centred, shape, n_components)
     return Statistics(
         mean=x.mean,
         spread=x.spread,
@@ -155,7 +163,7 @@ def describe(
 
 
 def describe_basis(dataset: Dataset) -> Statistics:
-    """Describe rows without their targets, as :func:`describe_pairs` wants it."""
+    """Describe the samples without their targets, for :func:`describe_pairs`."""
     n_components = WIDE_REGRESSION if dataset.n_features > WIDE_REGRESSION else 1
     return describe(
         Dataset(dataset.x, None, dataset.condition, dataset.index), n_components
@@ -165,19 +173,19 @@ def describe_basis(dataset: Dataset) -> Statistics:
 def describe_pairs(
     copies: Sequence[Dataset], trained: Dataset, basis: Statistics, n_components: int
 ) -> Statistics:
-    """Take the statistics of rows that have targets, by regression on the rows.
+    """Compute the statistics of samples with targets, by regression on the samples.
 
     Parameters
     ----------
-    copies : sequence of Rows
-        Rows and targets; the same rows several times where they were spoilt anew.
+    copies : sequence of Dataset
+        Samples and targets; several independent corruptions of the same samples.
 
-    trained : Rows
-        Those that the network will see.
+    trained : Dataset
+        The training set.
 
     basis : Statistics
-        That :func:`describe_basis` gives, of clean rows where ``copies`` are spoilt;
-        wide rows are reduced to its components.
+        Result of :func:`describe_basis`, of clean samples where ``copies`` are corrupted;
+        wide data are reduced to its components.
 
     n_components : int
         Width of the code.
@@ -197,7 +205,7 @@ def describe_pairs(
                 centred = batch.x.double().numpy() - x.mean
                 yield centred @ reduction, batch.target.double().numpy() - target.mean
 
-    # A fifth of the rows, in two runs: neighbours are often alike.
+    # A fifth of the samples, in two contiguous blocks: adjacent ones are often alike.
     held_out = np.arange(n_some) * 10 // n_some % 5 == 2
     parts = Sums.of(pairs(places[~held_out])), Sums.of(pairs(places[held_out]))
     found = reduced_rank(*parts, n_components)
@@ -223,10 +231,10 @@ def describe_given(
     trained: Dataset | None = None,
     standardized: bool = False,
 ) -> Statistics:
-    """Take the statistics of rows with a condition, by regression on it.
+    """Compute the statistics of samples with a condition, by regression on it.
 
-    Components are those of what the condition leaves of the rows, in units of the whole
-    rows' spread if ``standardized``. They come from 10,000 rows at most, fewer where they
+    Components are those of the regression's residuals, divided by the standard deviation
+    of the samples if ``standardized``. They use 10,000 samples at most, fewer where these
     are wide.
     """
     x = moments(dataset, "x")
@@ -247,7 +255,7 @@ def describe_given(
     )
     varies = x.spread > 0
     unit = np.where(varies & standardized, x.spread, 1.0)
-    # Of a constant column, rounding is left.
+    # The residual of a constant feature is rounding error.
     left = describe(Dataset(np.where(varies, residuals / unit, 0.0)), n_components)
     return replace(
         left,
@@ -265,7 +273,7 @@ def describe_given(
 
 @dataclass
 class _Moments:
-    """Mean and sums of squares about it, of some rows.
+    """Mean and sums of squares about it, of some samples.
 
     Parts are put together as in Chan, Golub & LeVeque, "Updating formulae and a pairwise
     algorithm for computing sample variances", COMPSTAT 1982: one pass, and no small
@@ -298,13 +306,13 @@ class _Moments:
     def spread(self) -> np.ndarray:
         squares = np.diag(self.squares) if self.squares.ndim == 2 else self.squares
         spread = np.sqrt(squares / self.n_samples)
-        # A constant column may be left with rounding noise, which is not to be scaled up.
+        # Rounding noise of a constant feature must not be scaled up.
         noise = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
         return np.where(spread > noise, spread, 0.0)
 
 
 def moments(dataset: Dataset, field: str, with_products: bool = False) -> _Moments:
-    """Mean, sums of squares and spread of a field of the rows, chunk by chunk."""
+    """Mean, sums of squares and spread of a field of the data, chunk by chunk."""
     total = None
     for batch in dataset.chunks():
         part = _Moments.of(getattr(batch, field).double().numpy(), with_products)
@@ -322,82 +330,9 @@ def _value_range(dataset: Dataset, field: str = "x") -> np.ndarray:
     return np.stack([low, high])
 
 
-def _from_covariance(
-    dataset: Dataset, moments: _Moments, n_components: int, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    n_found = min(n_components, dataset.n_features)
-    values, vectors = leading(scale[:, None] * moments.squares * scale, n_found)
-    return _principal(values, vectors, len(dataset), n_components)
-
-
-def _from_rows(
-    dataset: Dataset, moments: _Moments, n_components: int, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """By the rows' inner products, a block of columns at a time."""
-    n_found = min(n_components, len(dataset))
-    x = dataset[:].x
-    blocks = [
-        slice(start, start + COLUMNS) for start in range(0, dataset.n_features, COLUMNS)
-    ]
-
-    def centred(block: slice) -> np.ndarray:
-        return (x[:, block].double().numpy() - moments.mean[block]) * scale[block]
-
-    products = sum(part @ part.T for part in map(centred, blocks))
-    values, vectors = leading(products, n_found)
-    directions = np.concatenate([centred(block).T @ vectors for block in blocks])
-    lengths = np.linalg.norm(directions, axis=0)
-    directions /= np.where(lengths > 0, lengths, 1.0)
-    return _principal(values, directions, len(dataset), n_components)
-
-
-def _by_iteration(
-    dataset: Dataset, moments: _Moments, n_components: int, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """By products of the centred rows with vectors (ARPACK), to machine precision.
-
-    Where rows and columns are many, no square matrix of either is made; sparse rows are
-    never made dense.
-    """
-    mean = moments.mean
-    if not moments.spread.any():
-        nothing = np.zeros((dataset.n_features, 1))
-        return _principal(np.zeros(1), nothing, len(dataset), n_components)
-
-    def parts() -> Iterator:
-        if issparse(dataset.x):
-            yield dataset.x if dataset.index is None else dataset.x[dataset.index]
-        else:
-            yield from (batch.x.double().numpy() for batch in dataset.chunks())
-
-    def times(vector: np.ndarray) -> np.ndarray:
-        vector = scale * vector.ravel()
-        return np.concatenate([part @ vector for part in parts()]) - mean @ vector
-
-    def back(vector: np.ndarray) -> np.ndarray:
-        vector = vector.ravel()
-        total, start = -mean * vector.sum(), 0
-        for part in parts():
-            total = total + part.T @ vector[start : start + part.shape[0]]
-            start += part.shape[0]
-        return scale * total
-
-    shape = len(dataset), dataset.n_features
-    centred = LinearOperator(shape, times, back, dtype=np.float64)
-    first = np.random.RandomState(0).normal(size=min(shape))
-    _, values, directions = svds(centred, n_components, v0=first)
-    return _principal(values[::-1] ** 2, directions[::-1].T, len(dataset), n_components)
-
-
-def _principal(
-    values: np.ndarray, vectors: np.ndarray, n_samples: int, n_components: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Directions and deviations; 0 where there are fewer than asked for."""
-    components = np.zeros((len(vectors), n_components))
-    deviations = np.zeros(n_components)
-    # Beyond the rank, numpy's way to tell it, a direction is noise.
-    rounding = np.finfo(np.float64).eps * max(n_samples, len(vectors)) * values[0]
-    known = values > rounding
-    components[:, : len(values)] = vectors * known
-    deviations[: len(values)] = np.sqrt(np.where(known, values, 0.0) / n_samples)
-    return components, deviations
+def _parts(dataset: Dataset) -> Iterator:
+    """The data in parts that are multiplied by vectors; sparse data are one part."""
+    if issparse(dataset.x):
+        yield dataset.x if dataset.index is None else dataset.x[dataset.index]
+    else:
+        yield from (batch.x.double().numpy() for batch in dataset.chunks())

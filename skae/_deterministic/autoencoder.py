@@ -1,15 +1,14 @@
-"""The undercomplete autoencoder: PCA's objective, a curved subspace.
+"""Undercomplete autoencoder for nonlinear dimensionality reduction.
 
 Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural networks",
 Science 313, 2006.
 """
 
 import numpy as np
-import torch
 from torch import nn
 
 from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
-from skae._data.statistics import Statistics
+from skae._data.dataset import Dataset
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
 from skae._utils.warnings import warn_caller
@@ -19,49 +18,49 @@ from skae.losses import LOSSES, ReconstructionLoss
 
 @documented
 class AutoencoderTransformer(BaseAutoencoder):
-    """Autoencoder that reduces dimensions as PCA does, along curves.
+    """Autoencoder for nonlinear dimensionality reduction, initialised at PCA.
 
-    Prefer it to :class:`sklearn.decomposition.PCA` when a few numbers should say as much
-    of each row as possible. It minimises what PCA minimises, the squared error in the
-    units of X, starts as PCA, and keeps only what does better on rows held out. As PCA,
-    it is sensitive to the units of the columns: scale them first if they differ.
+    Prefer it to :class:`sklearn.decomposition.PCA` for a lower reconstruction error from
+    a latent representation (embedding) of the same size. As PCA, it minimises the squared
+    error in the units of X and depends on these units: scale features of different units
+    first. Training keeps only what reduces the error on a validation set.
 
     Codes are centred, uncorrelated on the training data, and ordered by variance, with
-    fixed signs. Scaling X by a factor scales codes and reconstructions by the same.
+    fixed signs. Scaling X by a factor scales codes and reconstructions by that factor.
 
     Parameters
     ----------
     n_components : int, default=2
-        Number of components of a code. With as many as there are features or more, an
-        autoencoder may copy its input, and ``fit`` warns.
+        Number of components of a code, the width of the bottleneck. From ``n_features``
+        on, an autoencoder can copy its input, and ``fit`` warns.
 
     loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
-        What training minimises, per row, in the units of X. "huber" is linear beyond one
+        Reconstruction loss of a sample, in the units of X. "huber" is linear beyond one
         standard deviation of a feature; "bernoulli" is the negative log-likelihood of X
         in [0, 1], and reconstructions are then probabilities. Only "squared_error"
-        promises an error at most PCA's.
+        guarantees an error of at most PCA's.
 
     n_init : int, default=1
-        Number of networks that are trained, each from its own random weights. The one
-        with the least loss on the rows held out is kept (on the training rows with
-        ``early_stopping=False``), as in :class:`sklearn.cluster.KMeans`. They are
-        trained side by side, which costs much less than as many fits.
+        Number of random initialisations, as in :class:`sklearn.cluster.KMeans`. The
+        network with the lowest validation loss is kept (training loss with
+        ``early_stopping=False``). All are trained simultaneously, which costs much less
+        than as many fits.
 
     {parameters}
 
     Attributes
     ----------
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Gain in R2 on the training data (2,000 rows at most) when a component joins those
-        before it, the others at their mean. May be negative.
+        Gain in R2 on the training data (2,000 samples at most) by adding each component
+        to the previous ones, with the later ones at their mean. May be negative.
 
     {attributes}
 
     See Also
     --------
-    sklearn.decomposition.PCA : The linear case.
-    sklearn.decomposition.KernelPCA : Another nonlinear one, for small data.
+    sklearn.decomposition.PCA : Linear dimensionality reduction.
+    sklearn.decomposition.KernelPCA : Nonlinear dimensionality reduction of small data.
 
     References
     ----------
@@ -84,6 +83,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     """
 
     _orders_codes = True
+    _likelihood_parameter = "loss"
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
@@ -138,16 +138,19 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _n_initializations(self) -> int:
         return self.n_init
 
-    def _make_criterion(self, statistics: Statistics) -> nn.Module:
-        return ReconstructionLoss(self.loss, torch.as_tensor(statistics.target_spread))
+    def _make_criterion(self, module: nn.Module) -> nn.Module:
+        return ReconstructionLoss(self.loss, module.target_spread)
+
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        return {**super()._describe_architecture(dataset), "loss": self.loss}
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)
         if self.n_components >= X.shape[1]:
             warn_caller(
-                f"n_components={self.n_components} is not less than n_features="
-                f"{X.shape[1]}: the code can hold a copy of the input. Lower it, or use "
-                "a class that keeps wide codes from copying: DenoisingAE, SparseAE or "
+                f"n_components={self.n_components} should be less than n_features="
+                f"{X.shape[1]}: an overcomplete code can copy the input. Lower "
+                "n_components, or use a regularised class: DenoisingAE, SparseAE or "
                 "ContractiveAE.",
                 OvercompleteWarning,
             )

@@ -1,4 +1,4 @@
-"""The contractive autoencoder: codes that small changes of a row hardly move.
+"""Contractive autoencoder: a penalty on the Jacobian of the encoder.
 
 Rifai et al., "Contractive auto-encoders: explicit invariance during feature extraction",
 ICML 2011.
@@ -8,11 +8,9 @@ from dataclasses import replace
 from numbers import Real
 
 import numpy as np
-import torch
 from torch import nn
 
 from skae._base.estimator import BaseAutoencoder
-from skae._base.initialization import make_components
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
 from skae._deterministic.jacobian import SensitiveLoss, SensitiveModule
@@ -21,25 +19,26 @@ from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
 from skae.losses import LOSSES, ReconstructionLoss
 
-# Of noise that lie within the box of known rows: nearly all.
+# Margin of the training range, in standard deviations of the noise: nearly all of it.
 N_DEVIATIONS = 4
 
 
 @documented
 class ContractiveAE(BaseAutoencoder):
-    """Autoencoder whose codes small changes of a row hardly move.
+    """Contractive autoencoder (CAE): codes that are robust to small input changes.
 
     Prefer it to :class:`AutoencoderTransformer` when codes are compared with each other
-    (by neighbours, clusters or distances) and rows carry noise, or when the code is as
-    wide as the rows and a plain network would copy its input. The penalty works along all
-    directions, the objective keeps those that rows really differ in.
+    (nearest neighbours, clustering, distances) and samples are noisy, or when the code is
+    overcomplete, where a plain autoencoder could copy its input. The penalty shrinks the
+    derivative of the code in all directions; the reconstruction loss preserves it in the
+    directions of variation of the data.
 
     Training minimises the reconstruction loss plus ``penalty`` times the mean squared
-    Frobenius norm of the Jacobian of the code by the standardised row. The codes in it
-    are whitened over the batch (and divided by the square root of ``n_components``), so
-    that codes cannot escape by shrinking while the decoder grows. Up to two components
-    it is exact; beyond, a direction of random signs for each row estimates it without
-    bias.
+    Frobenius norm of the Jacobian of the code with respect to the standardised sample.
+    The codes in it are whitened over the batch (and divided by the square root of
+    ``n_components``): the penalty cannot be reduced by scaling the code down and the
+    decoder up. Up to two components it is exact; beyond, one random sign vector per
+    sample gives an unbiased estimate.
 
     Parameters
     ----------
@@ -47,29 +46,29 @@ class ContractiveAE(BaseAutoencoder):
         Number of components of a code. It may exceed the number of features.
 
     penalty : float, default=0.1
-        Weight of the penalty, the loss being the share of the variance of X that is not
-        reconstructed. To first order it is the mean squared distance, in standard
-        deviations, by which a code moves if every feature is moved by normal noise of
-        ``penalty ** 0.5`` standard deviations.
+        Weight of the Jacobian penalty; the loss is the fraction of the variance of X that
+        is not reconstructed. Larger values make codes less sensitive. To first order, the
+        penalty term is the mean squared change of a code, in standard deviations, under
+        Gaussian noise of ``penalty ** 0.5`` standard deviations on every feature.
 
     loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
-        What training minimises besides, as in :class:`AutoencoderTransformer`.
+        Reconstruction loss, as in :class:`AutoencoderTransformer`.
 
     {parameters}
 
     Attributes
     ----------
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Gain in R2 on the training data (2,000 rows at most) when a component joins those
-        before it, the others at their mean. May be negative.
+        Gain in R2 on the training data (2,000 samples at most) by adding each component
+        to the previous ones, with the later ones at their mean. May be negative.
 
     {attributes}
 
     See Also
     --------
-    AutoencoderTransformer : The same without the penalty.
-    DenoisingAE : Learns to undo larger changes, of a kind that is known.
+    AutoencoderTransformer : Autoencoder without the penalty.
+    DenoisingAE : Robust to larger changes, of a known kind.
 
     References
     ----------
@@ -84,17 +83,18 @@ class ContractiveAE(BaseAutoencoder):
     >>> from skae import AutoencoderTransformer, ContractiveAE
     >>> X = scale(load_digits().data)
     >>> noisy = X[1500:] + 0.3 * np.random.RandomState(0).normal(size=(297, 64))
-    >>> moved = {}
+    >>> sensitivity = {}
     >>> for autoencoder in (AutoencoderTransformer(8), ContractiveAE(8)):
     ...     autoencoder = autoencoder.set_params(random_state=0).fit(X[:1500])
     ...     codes = autoencoder.transform(X[1500:])
     ...     change = (autoencoder.transform(noisy) - codes) / codes.std(axis=0)
-    ...     moved[type(autoencoder).__name__] = np.square(change).mean()
-    >>> moved["ContractiveAE"] < 0.5 * moved["AutoencoderTransformer"]
+    ...     sensitivity[type(autoencoder).__name__] = np.square(change).mean()
+    >>> sensitivity["ContractiveAE"] < 0.5 * sensitivity["AutoencoderTransformer"]
     np.True_
     """
 
     _orders_codes = True
+    _likelihood_parameter = "loss"
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
@@ -146,7 +146,7 @@ class ContractiveAE(BaseAutoencoder):
         self.verbose = verbose
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
-        # The penalty stands for small noise, with which rows leave the box of clean ones.
+        # The penalty is equivalent to small noise, which exceeds the range of clean data.
         statistics = super()._describe(dataset, trained)
         margin = N_DEVIATIONS * self.penalty**0.5 * statistics.spread
         return replace(
@@ -155,11 +155,11 @@ class ContractiveAE(BaseAutoencoder):
         )
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        return SensitiveModule(**make_components(self, statistics))
+        return SensitiveModule(**self._make_components(statistics))
 
-    def _make_criterion(self, statistics: Statistics) -> nn.Module:
-        spread = torch.as_tensor(statistics.target_spread)
-        return SensitiveLoss(ReconstructionLoss(self.loss, spread), self.penalty)
+    def _make_criterion(self, module: nn.Module) -> nn.Module:
+        reconstruction = ReconstructionLoss(self.loss, module.target_spread)
+        return SensitiveLoss(reconstruction, self.penalty)
 
-    def _update_hyperparameters(self, module: nn.Module, criterion: nn.Module) -> None:
-        criterion.penalty = self.penalty
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        return {**super()._describe_architecture(dataset), "loss": self.loss}

@@ -3,6 +3,7 @@
 Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
 """
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
-from skae._nn.autoencoder import Standardizer
+from skae._nn.scaling import Standardizer
 
 
 class Corruption(nn.Module):
@@ -44,9 +45,9 @@ class Corruption(nn.Module):
         units: Standardizer,
     ):
         super().__init__()
-        self.units = units
+        self.units = copy.deepcopy(units)  # tensors of a state share no memory
         self.register_buffer("spread", spread / units.divisor)
-        self.register_buffer("box", units(training_range))
+        self.register_buffer("training_range", units(training_range))
         self.register_buffer("zero", units(torch.zeros_like(spread)))
         self.set(kind, levels)
 

@@ -1,4 +1,4 @@
-"""The denoising autoencoder: codes from which spoilt rows are mended.
+"""Denoising autoencoder: reconstructs clean samples from corrupted ones.
 
 Vincent et al., "Extracting and composing robust features with denoising autoencoders",
 ICML 2008.
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from skae._base import code_basis
 from skae._base.estimator import BaseAutoencoder
-from skae._base.initialization import make_components
 from skae._base.transformer import FLOATS
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe_basis, describe_pairs
 from skae._deterministic.corruption import KINDS, SHARES, CorruptedDataset, Corruption
-from skae._nn.autoencoder import AutoencoderModule, Standardizer
+from skae._nn.autoencoder import AutoencoderModule
+from skae._nn.scaling import Standardizer
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
 from skae.losses import LOSSES, ReconstructionLoss
@@ -49,23 +49,23 @@ class DenoisingModule(AutoencoderModule):
             x = self.corruption(x, self.generator)
         return super().forward(x, condition)
 
-    def held_out(self, x: Tensor) -> Tensor:
+    def validation_input(self, x: Tensor) -> Tensor:
         # The same at each look, so that looks can be compared.
         return self.corruption(x, torch.Generator(x.device).manual_seed(0))
 
 
 @documented
 class DenoisingAE(BaseAutoencoder):
-    """Autoencoder that learns to undo noise.
+    """Denoising autoencoder (DAE): reconstructs clean samples from corrupted ones.
 
-    Prefer it to :class:`AutoencoderTransformer` when new rows are noisier than training
-    rows, when noisy rows are to be mended (:meth:`reconstruct`), or when the code is
-    wider than the data and a plain network would copy its input. Rows are spoilt in
-    training only: whatever is done with the fitted estimator is deterministic.
+    Prefer it to :class:`AutoencoderTransformer` when new samples are noisier than the
+    training data, to denoise samples (:meth:`reconstruct`), or when the code is
+    overcomplete, where a plain autoencoder could copy its input. Samples are corrupted
+    during training only: all methods of the fitted estimator are deterministic.
 
-    With ``corruption="paired"`` it learns from rows and what they should have been,
-    ``fit(X, y)`` with y of two axes: real noise, low and high resolution, edges and
-    images. Rows and targets may differ in width.
+    With ``corruption="paired"`` it is trained on pairs of noisy and clean samples,
+    ``fit(X, y)`` with two-dimensional y: measured noise, low and high resolution, edges
+    and images. X and y may differ in their number of features.
 
     Parameters
     ----------
@@ -74,38 +74,38 @@ class DenoisingAE(BaseAutoencoder):
 
     corruption : {"gaussian", "masking", "salt_pepper", "swap", "paired"} or callable, \
             default="gaussian"
-        What is done to rows while training. "gaussian" adds noise of ``noise_level``
-        standard deviations of the feature. The others replace the share ``noise_level``
-        of the values: "masking" by 0 in the units of X, "salt_pepper" by the feature's
-        least or largest value, "swap" by the value that another row has there. A callable
-        ``f(x, generator)`` takes a tensor of rows in the units of X and returns it
-        spoilt, with all its draws from the generator. "paired" does nothing: X is spoilt
-        already, and y is not.
+        Corruption of the training samples. "gaussian" adds noise of ``noise_level``
+        standard deviations of each feature. The others replace the fraction
+        ``noise_level`` of the values: "masking" by 0 in the units of X, "salt_pepper" by
+        the minimum or maximum of the feature, "swap" by the feature's value in another
+        sample. A callable ``f(x, generator)`` takes a tensor of samples in the units of X
+        and returns a corrupted tensor; all its random draws must use the generator.
+        "paired" adds no noise: X is corrupted already, y is clean.
 
     noise_level : float or (float, float), default=0.3
-        How much, or the least and the most, between which a level is drawn for each row.
-        Ignored with a callable and with "paired".
+        Noise level, or the range from which a level is drawn for each sample. Larger
+        values regularise more. Ignored with a callable and with "paired".
 
     loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
-        What training minimises, as in :class:`AutoencoderTransformer`.
+        Reconstruction loss, as in :class:`AutoencoderTransformer`.
 
     {parameters}
 
     Attributes
     ----------
     n_outputs_ : int
-        Number of columns of a reconstruction.
+        Number of features of a reconstruction.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Gain in R2 on the training data (2,000 rows at most) when a component joins those
-        before it, the others at their mean. May be negative.
+        Gain in R2 on the training data (2,000 samples at most) by adding each component
+        to the previous ones, with the later ones at their mean. May be negative.
 
     {attributes}
 
     See Also
     --------
-    AutoencoderTransformer : The same without noise.
+    AutoencoderTransformer : Autoencoder without corruption.
 
     References
     ----------
@@ -123,13 +123,14 @@ class DenoisingAE(BaseAutoencoder):
     >>> noisy = X + 0.7 * X.std(axis=0) * noise
     >>> denoiser = DenoisingAE(16, noise_level=0.7, random_state=0).fit(X[:1500])
     >>> pca = PCA(16).fit(X[:1500])
-    >>> mended = denoiser.reconstruct(noisy[1500:])
+    >>> denoised = denoiser.reconstruct(noisy[1500:])
     >>> projected = pca.inverse_transform(pca.transform(noisy[1500:]))
-    >>> np.square(mended - X[1500:]).mean() < np.square(projected - X[1500:]).mean()
+    >>> np.square(denoised - X[1500:]).mean() < np.square(projected - X[1500:]).mean()
     np.True_
     """
 
     _orders_codes = True
+    _likelihood_parameter = "loss"
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
@@ -186,16 +187,16 @@ class DenoisingAE(BaseAutoencoder):
     # Fitting.
 
     def fit(self, X, y=None):
-        """Learn to mend the rows of X.
+        """Fit the denoising autoencoder to X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, in any units: clean, or with ``corruption="paired"`` as they
-            are found. Sparse rows are made dense a batch at a time.
+            Training data, in any units: clean samples, or noisy ones with
+            ``corruption="paired"``. Sparse data are made dense a batch at a time.
 
         y : array-like of shape (n_samples, n_outputs), default=None
-            What the rows should be, in any units, with ``corruption="paired"``. Ignored
+            Clean targets, in any units. Required with ``corruption="paired"``, ignored
             otherwise.
 
         Returns
@@ -206,8 +207,8 @@ class DenoisingAE(BaseAutoencoder):
         Raises
         ------
         ValueError
-            If X is not a finite numeric table, if y is needed and is not, or if a
-            parameter does not suit them. What an earlier ``fit`` left is kept.
+            If X (or a required y) is not a finite numeric table, or if a parameter is
+            invalid for it. The fitted attributes of an earlier ``fit`` are kept.
         """
         return super().fit(X, y)
 
@@ -229,14 +230,14 @@ class DenoisingAE(BaseAutoencoder):
             numbers = len(level) == 2 and all(isinstance(v, Real) for v in level)
             if not (numbers and 0 <= level[0] <= level[1]):
                 raise ValueError(
-                    f"noise_level={level!r} must be a number of at least 0, or the least "
-                    "and the most such number, (0.1, 0.5), say."
+                    f"noise_level={level!r} must be a non-negative number or a pair "
+                    "(low, high) of them. Pass 0.3 or (0.1, 0.5), for example."
                 )
         shares = isinstance(self.corruption, str) and self.corruption in SHARES
         if shares and self._levels[1] > 1:
             raise ValueError(
-                f"noise_level={self.noise_level!r} is the share of values that "
-                f"corruption={self.corruption!r} replaces, and cannot exceed 1."
+                f"noise_level={self.noise_level!r} must not exceed 1: it is the fraction "
+                f"of values that corruption={self.corruption!r} replaces. Lower it."
             )
 
     def _make_dataset(self, X: np.ndarray, y) -> Dataset:
@@ -248,14 +249,14 @@ class DenoisingAE(BaseAutoencoder):
         if y is None:
             raise ValueError(
                 f"corruption='paired' requires y to be passed to {method}, but the "
-                "target y is None. Pass what each row should have been, with two axes."
+                "target y is None. Pass the clean samples as a two-dimensional y."
             )
         y = check_array(y, dtype=FLOATS, input_name="y")
         check_consistent_length(X, y)
         if method != "fit" and y.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"y has {y.shape[1]} columns, but {type(self).__name__} reconstructs "
-                f"n_outputs_={self.n_outputs_}. Pass y as fit saw it."
+                f"y has {y.shape[1]} features, but {type(self).__name__} reconstructs "
+                f"n_outputs_={self.n_outputs_}. Pass y with the features used in fit."
             )
         return y
 
@@ -271,7 +272,7 @@ class DenoisingAE(BaseAutoencoder):
         return describe_pairs(copies, spoilt, clean, self.n_components)
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        parts = make_components(self, statistics)
+        parts = self._make_components(statistics)
         if self._is_paired:
             return AutoencoderModule(**parts)
         spread, training_range = statistics.target_spread, statistics.target_range
@@ -285,34 +286,34 @@ class DenoisingAE(BaseAutoencoder):
         spread, training_range = torch.as_tensor(spread), torch.as_tensor(training_range)
         return Corruption(self.corruption, self._levels, spread, training_range, units)
 
-    def _update_hyperparameters(
-        self, module: AutoencoderModule, criterion: nn.Module
-    ) -> None:
+    def _update_hyperparameters(self, module: nn.Module) -> None:
         if not self._is_paired:
             module.corruption.set(self.corruption, self._levels)
 
-    def _make_criterion(self, statistics: Statistics) -> nn.Module:
-        return ReconstructionLoss(self.loss, torch.as_tensor(statistics.target_spread))
+    def _make_criterion(self, module: nn.Module) -> nn.Module:
+        return ReconstructionLoss(self.loss, module.target_spread)
+
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        return {**super()._describe_architecture(dataset), "loss": self.loss}
 
     # Using what was fitted.
 
     def score_samples(self, X, y=None):
-        """Score each row by how well it is reconstructed.
+        """Negative reconstruction error of each sample.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data in the units of the training data, as they are: no noise is added.
+            Data in the units of the training data. No noise is added.
 
         y : array-like of shape (n_samples, n_outputs), default=None
-            What the rows should have been. Needed with ``corruption="paired"``, and
-            ignored without.
+            Clean targets. Required with ``corruption="paired"``, ignored otherwise.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,), float64
-            Minus the mean squared error of each row, in the units of what is
-            reconstructed. Higher is better.
+            Negative mean squared error of each sample, in the units of X, or of y if
+            paired. Higher is better.
         """
         check_is_fitted(self)
         X = self._validate(X)
@@ -321,7 +322,7 @@ class DenoisingAE(BaseAutoencoder):
         return -self._map(code_basis.mean_squared_error, dataset, dtype=np.float64)
 
     def score(self, X, y=None):
-        """Return the mean of :meth:`score_samples`.
+        """Mean of :meth:`score_samples`.
 
         Parameters
         ----------
@@ -329,12 +330,12 @@ class DenoisingAE(BaseAutoencoder):
             Data in the units of the training data.
 
         y : array-like of shape (n_samples, n_outputs), default=None
-            As :meth:`score_samples` takes it.
+            Clean targets, as in :meth:`score_samples`.
 
         Returns
         -------
         score : float
-            Minus the mean squared error. Higher is better.
+            Negative mean squared error. Higher is better.
         """
         return float(np.mean(self.score_samples(X, y), dtype=np.float64))
 

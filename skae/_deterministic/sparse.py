@@ -1,4 +1,4 @@
-"""The sparse autoencoder: many components, few of them active in a row.
+"""Sparse autoencoder: many components, of which few are active in each sample.
 
 Olshausen & Field, "Emergence of simple-cell receptive field properties by learning a
 sparse code for natural images", Nature 381, 1996.
@@ -17,7 +17,10 @@ from skae._base.transformer import torch_dtype
 from skae._data.dataset import Batch, Dataset
 from skae._data.statistics import Statistics, describe
 from skae._deterministic.sparsity import SPARSITIES, SparseLoss, SparseModule
-from skae._nn.autoencoder import CodeBasis, LinearPath, Standardizer, paths
+from skae._nn.code_basis import CodeBasis
+from skae._nn.linear_path import LinearPath, linear_paths
+from skae._nn.scaling import Standardizer
+from skae._training.inference import apply, prepare
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
 from skae.losses import ReconstructionLoss
@@ -33,15 +36,15 @@ FAINT = 1e-3  # the length of what waits for its turn, beside a principal direct
 
 @documented
 class SparseAE(BaseAutoencoder):
-    """Autoencoder that writes each row as a sum of few directions out of many.
+    """Sparse autoencoder (SAE): sparse coding with a learned overcomplete dictionary.
 
-    Prefer it to :class:`sklearn.decomposition.DictionaryLearning` when directions are to
-    be learned from many rows, or rows encoded quickly: an encoder takes the place of a
-    search. Codes are not negative, most of their components are 0, and
-    ``inverse_transform(Z)`` is ``Z @ components_`` plus a constant row.
+    Prefer it to :class:`sklearn.decomposition.DictionaryLearning` for many training
+    samples or for fast encoding: an encoder network replaces the optimisation for each
+    sample. Codes are non-negative, most of their components are 0, and
+    ``inverse_transform(Z)`` is ``Z @ components_`` plus a constant vector.
 
-    It starts at the principal components and their negatives, of which each row keeps
-    the ``n_active`` that say most of it.
+    The dictionary is initialised at the principal components and their negatives, of
+    which each sample activates the ``n_active`` that explain most of its variance.
 
     Parameters
     ----------
@@ -49,20 +52,20 @@ class SparseAE(BaseAutoencoder):
         Number of directions. "auto" is twice the number of features, at most 4,096.
 
     n_active : "auto" or int, default="auto"
-        Number of components that are active (not 0) in a code: on average over rows like
-        those held out, or with "topk" at most in each. "auto" is a sixteenth of
-        ``n_components``, at least 2.
+        Number of active (nonzero) components of a code: the mean over unseen samples, or
+        with "topk" the maximum of each. Larger values reconstruct better and make codes
+        less sparse. "auto" is a sixteenth of ``n_components``, at least 2.
 
     sparsity : {"batch_topk", "topk", "l1", "kl"}, default="batch_topk"
-        What makes codes sparse while training. "batch_topk" keeps the largest values of a
-        batch, so that rows which need more components get more; "topk" as many in each
-        row. "l1" and "kl" are the classical penalties, on the sum of the code and on how
-        often each component is active; their weight follows the codes until
-        ``n_active`` is reached. With all but "topk" components are active in
-        inference above one threshold, which is found on rows held out.
+        Sparsity constraint during training. "batch_topk" keeps the largest activations
+        of a batch, so that the number varies with the sample; "topk" keeps the same
+        number in each sample. "l1" and "kl" penalise the sum of the code and the
+        activation frequency of each component; the weight of the penalty is adapted until
+        ``n_active`` is reached. With all but "topk", a component is active in inference
+        above a threshold that is calibrated on the validation set.
 
     loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
-        What training minimises besides, as in :class:`AutoencoderTransformer`.
+        Reconstruction loss, as in :class:`AutoencoderTransformer`.
 
     {parameters}
 
@@ -72,24 +75,24 @@ class SparseAE(BaseAutoencoder):
         Number of directions.
 
     n_active_ : int
-        Number of active components that was asked for.
+        Target number of active components.
 
     components_ : ndarray of shape (`n_components_`, n_features)
-        The directions, of length 1, in the units of X.
+        Dictionary: directions of unit length, in the units of X.
 
     active_fraction_ : float
-        Average share of the components that are active, over the training rows (those
-        of the last part after ``partial_fit``).
+        Mean fraction of active components over the training samples (after
+        ``partial_fit``, over those of the last call).
 
     dead_units_ : int
-        Number of components that are 0 for all of them.
+        Number of components that are 0 for all of these samples.
 
     {attributes}
 
     See Also
     --------
-    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by a search for each row.
-    AutoencoderTransformer : Few components, all of them active.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by optimisation per sample.
+    AutoencoderTransformer : Dense codes of few components.
 
     References
     ----------
@@ -185,14 +188,14 @@ class SparseAE(BaseAutoencoder):
         super()._check_parameters(X)
         if self.decoder is not None:
             raise ValueError(
-                "SparseAE decodes by one linear layer of unit directions, components_, "
-                "and takes no decoder. Leave decoder=None; encoder= may be any network."
+                "decoder must be None: SparseAE decodes by one linear layer of unit "
+                "directions, components_. Leave decoder=None; encoder may be any network."
             )
         n_components, n_active = self._widths(X.shape[1])
         if n_active > n_components:
             raise ValueError(
-                f"n_active={n_active} components cannot be active in a code of "
-                f"n_components={n_components}. Lower n_active."
+                f"n_active={n_active} must not exceed n_components={n_components}. Lower "
+                "n_active or raise n_components."
             )
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
@@ -217,7 +220,9 @@ class SparseAE(BaseAutoencoder):
         if self.init == "pca":  # others wait, so faint that principal ones come first
             into = begin_with_principal(FAINT * directions, statistics.components)
             directions = begin_with_principal(directions, statistics.components)
-        encoder = make_network(self, "encoder", n_features, n_components, n_features)
+        encoder = make_network(
+            self._networks, "encoder", n_features, n_components, n_features
+        )
         # A network that does not start at zero is silenced from outside.
         gain = self.encoder is not None or self.init == "random"
         training_range = units(torch.as_tensor(statistics.training_range))
@@ -237,28 +242,30 @@ class SparseAE(BaseAutoencoder):
             encoder=encoder,
             decoder=decoder.float(),
             inputs=units,
-            outputs=units,
-            basis=CodeBasis(unit.expand(n_components).clone(), turns=False),
+            basis=CodeBasis(unit.expand(n_components).clone(), rotates=False),
             sparsity=self.sparsity,
             n_active=n_active,
         )
 
-    def _make_criterion(self, statistics: Statistics) -> nn.Module:
-        n_components, n_active = self._widths(statistics.n_features)
-        spread = common_spread(torch.as_tensor(statistics.spread))
-        reconstruction = ReconstructionLoss(self.loss, spread)
+    def _make_criterion(self, module: nn.Module) -> nn.Module:
+        n_components, n_active = self._widths(len(module.inputs.mean))
+        reconstruction = ReconstructionLoss(self.loss, module.target_spread)
         return SparseLoss(reconstruction, self.sparsity, n_active / n_components)
+
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        own = {"loss": self.loss, "sparsity": self.sparsity, "n_active": self.n_active}
+        return {**super()._describe_architecture(dataset), **own}
 
     def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
         module = self.module_
         module.after_step()  # an average of unit directions is a little shorter
-        for path in paths(module):
+        for path in linear_paths(module):
             path.freeze_range()
         self.n_components_, self.n_active_ = self._widths(dataset.n_features)
         if resumes or not module.calibrated:
             self._calibrate(dataset)
         arguments = dataset, torch_dtype(dataset.x.dtype), self._chunk()
-        used = sum(part.cpu() for part in self.net_.apply(_count_active, *arguments))
+        used = sum(part.cpu() for part in apply(module, _count_active, *arguments))
         self.active_fraction_ = float(used.sum() / (len(dataset) * self.n_components_))
         self.dead_units_ = int((used == 0).sum())
 
@@ -267,11 +274,11 @@ class SparseAE(BaseAutoencoder):
         n_some = min(len(dataset), CALIBRATION_ROWS)
         n_some = min(n_some, max(1, CALIBRATION_VALUES // self.n_components_))
         some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
-        x = self.net_.prepare(some[:]).x
+        x = prepare(self.module_, some[:]).x
         encoder = self.module_.encoder
         with torch.inference_mode():
             activation = encoder(x)
-            if self.net_.kept_step_ == 0 and self.init == "pca" and n_some >= N_FOLDS:
+            if self.best_step_ == 0 and self.init == "pca" and n_some >= N_FOLDS:
                 # Of principal components, the rows they come from have more than others.
                 n_directions = self._count_directions(dataset)
                 for fold in np.array_split(np.arange(n_some), N_FOLDS):

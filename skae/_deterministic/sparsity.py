@@ -38,6 +38,7 @@ class SparseOutput(NamedTuple):
     code: Tensor  # (n_samples, n_components)
     activation: Tensor  # (n_samples, n_components), before anything was set to 0
     from_dead: Tensor | None  # (n_samples, n_outputs), what dead components would add
+    penalty_weight: Tensor  # scalar of the module, adapted by the loss
 
 
 def keep_largest(activation: Tensor, n_active: float) -> tuple[Tensor, Tensor]:
@@ -87,6 +88,8 @@ class SparseModule(AutoencoderModule):
         self.sparsity = sparsity
         self.n_active = n_active
         self.done = 0.0  # of the training; the net sets it
+        weight = torch.tensor(FIRST_WEIGHT, dtype=torch.float32)
+        self.register_buffer("penalty_weight", weight)
         # Above it a component is active in inference.
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float32))
         self.calibrated = False  # by rows that were not trained on
@@ -100,8 +103,8 @@ class SparseModule(AutoencoderModule):
         weight = self.decoder.weight
         weight /= weight.norm(dim=0).clamp(min=1e-12)
 
-    def thaw(self) -> None:
-        super().thaw()
+    def unfreeze(self) -> None:
+        super().unfreeze()
         self.calibrated = False
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> SparseOutput:
@@ -115,7 +118,10 @@ class SparseModule(AutoencoderModule):
             if self.training:  # looked at by those who use the module before its time
                 self.threshold.lerp_(threshold, 0.1)
         from_dead = self._from_dead(activation, code) if self.training else None
-        return SparseOutput(self.decoder(code), code, activation, from_dead)
+        reconstruction = self.decoder(code)
+        return SparseOutput(
+            reconstruction, code, activation, from_dead, self.penalty_weight
+        )
 
     def to_code(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         activation = self.encoder(x)
@@ -177,7 +183,6 @@ class SparseLoss(nn.Module):
         self.sparsity = sparsity
         self.share = share
         self.done = 0.0  # of the training; the net sets it
-        self.register_buffer("weight", torch.tensor(FIRST_WEIGHT, dtype=torch.float32))
         self.terms: dict[str, Tensor] = {}  # for the history
 
     def forward(self, output: SparseOutput, target: Tensor) -> Tensor:
@@ -192,9 +197,9 @@ class SparseLoss(nn.Module):
             loss = loss + REVIVAL * (squares @ self.reconstruction.weight)
         if is_penalised(self.sparsity, self.done):
             penalty = self._l1(output) if self.sparsity == "l1" else self._kl(output)
-            loss = loss + self.weight * penalty
+            loss = loss + output.penalty_weight.clone() * penalty
             excess = (active / self.share - 1).clamp(-1.0, 1.0)
-            self.weight = self.weight * (PURSUIT * excess).exp()
+            output.penalty_weight.mul_((PURSUIT * excess).exp())
         return loss
 
     def _l1(self, output: SparseOutput) -> Tensor:

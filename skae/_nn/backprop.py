@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skae._nn.autoencoder import AutoencoderModule, LinearPath, has_shared
+from skae._nn.autoencoder import AutoencoderModule, has_shared_parameters
+from skae._nn.linear_path import LinearPath
 from skae.losses import ReconstructionLoss
 
 aten = torch.ops.aten
@@ -49,7 +50,9 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
         ``gradient(x, target)`` writes the gradients and returns the mean loss.
     """
     kind = KNOWN.get((type(module), type(criterion)))
-    if kind is None or has_shared(module):  # each gradient is written once, not added up
+    if kind is None or has_shared_parameters(
+        module
+    ):  # each gradient is written once, not added up
         return None
     sides = module.encoder, module.decoder
     if _is_hooked(module) or not all(_is_known(side) for side in sides):

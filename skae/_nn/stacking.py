@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from skae._nn.autoencoder import AutoencoderModule, has_shared
+from skae._nn.autoencoder import AutoencoderModule, has_shared_parameters
 
 
 def stack(modules: Sequence[AutoencoderModule]) -> AutoencoderModule:
@@ -71,7 +71,7 @@ def can_stack(module: AutoencoderModule) -> bool:
     """Whether copies of a module can be trained side by side."""
     if type(module).after_step is not AutoencoderModule.after_step:
         return False
-    if has_shared(module):  # vmap would leave its own tensors behind in it
+    if has_shared_parameters(module):  # vmap would leave its own tensors behind in it
         return False
     trial = stack([module, module])
     width = len(module.inputs.mean)

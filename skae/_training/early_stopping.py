@@ -1,4 +1,4 @@
-"""What the rows held out say of a module in training, and the weights to keep."""
+"""Early stopping on a validation set; keeps the best weights."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 class Validation(NamedTuple):
-    """What the rows held out say of a run, step by step."""
+    """Validation losses in the course of a run."""
 
-    steps: list[int]  # at which the loss was taken, beginning with 0
+    steps: list[int]  # of each check, beginning with 0
     losses: list[np.ndarray]  # (n_valid,) each
     means: list[float]  # of the same
 
@@ -21,21 +21,21 @@ class Validation(NamedTuple):
         return min(self.means, default=math.inf)
 
     def mean_at(self, step: int) -> float:
-        if not self.steps:  # not even the start had a finite loss
+        if not self.steps:  # even the initial loss was not finite
             return math.inf
         return float(np.interp(step, self.steps, self.means))
 
 
 class EarlyStopping:
-    """Keeps the weights that validate best, those of step 0 included.
+    """Keeps the weights of least validation loss, the initial ones included.
 
     Parameters
     ----------
     read : callable
-        Returns the weights as they are, a dict of tensors that share their memory.
+        Returns the present weights, a dict of tensors that share their memory.
 
     patience : int or None
-        Number of looks without a better validation loss that end the run.
+        Number of checks without a lower validation loss that end the run.
     """
 
     def __init__(self, read: Callable[[], dict[str, Tensor]], patience: int | None):
@@ -45,10 +45,10 @@ class EarlyStopping:
         self.is_over = self.diverged = False
         self.n_misses = 0
         self._keep(step=0)
-        self.start = self.kept
+        self.initial = self.kept
 
     def check(self, step: int, finite: bool, losses: np.ndarray | None) -> None:
-        """Note the losses of the rows held out, if any, and keep weights that do best."""
+        """Record validation losses, if any, and keep the weights that are best so far."""
         if self.is_over:
             return
         if not finite or (losses is not None and not np.isfinite(losses).all()):
@@ -73,12 +73,12 @@ class EarlyStopping:
         self.kept_step = step
 
     def restore(self) -> None:
-        """Put back the weights kept."""
+        """Load the best weights."""
         with torch.no_grad():
             for name, values in self.read().items():
                 values.copy_(self.kept[name])
 
-    def restart(self) -> None:
-        """Put back the weights of step 0."""
-        self.kept, self.kept_step = self.start, 0
+    def restore_initial(self) -> None:
+        """Load the initial weights."""
+        self.kept, self.kept_step = self.initial, 0
         self.restore()

@@ -3,60 +3,57 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vmap
 
 from skae._data.dataset import Batch, MemberBatches
 from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.stacking import call, can_stack, own_state, stack, unstack
-from skae._training.net import AutoencoderNet
+from skae._training.net import AutoencoderNet, TrainedModule
 
 
 class EnsembleNet(AutoencoderNet):
     """An :class:`AutoencoderNet` of several modules that differ in their weights.
 
-    Each member has its own batches, its own best step, and what it becomes does not
-    depend on the others; only what one step costs is shared.
+    Each member has its own batches and its own best step, and does not depend on the
+    others; the members share only the cost of a step.
 
     Parameters
     ----------
     modules : sequence of AutoencoderModule
-        The members, of one architecture, with the same linear map and units.
+        The members, of one architecture, with the same linear map and scaling.
 
     seeds : sequence of int
-        One per member, for the order of its rows.
-
-    samples : ndarray of int of shape (n_members, n_rows), default=None
-        Which of the training rows each member sees; None is all of them.
+        One per member, for the order of its samples.
 
     **kwargs : dict
         Parameters of :class:`AutoencoderNet`.
     """
 
-    def __init__(self, modules, criterion, *, seeds, samples=None, **kwargs):
+    def __init__(self, modules, criterion, *, seeds, **kwargs):
         kwargs["optimizer__n_members"] = len(modules)
         super().__init__(stack(modules), criterion, seed=seeds[0], **kwargs)
         self.seeds = seeds
-        self.samples = samples
         self.n_members = len(modules)
 
     def get_iterator(self, dataset, training=False):
         generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
-        arguments = dataset, self.prepare, self.batch_size, generators, self.cache
-        return MemberBatches(*arguments, samples=self.samples)
+        return MemberBatches(
+            dataset, self.prepare, self.batch_size, generators, self.cache
+        )
 
     def infer(self, batch: Batch, **fit_params) -> NamedTuple:
         condition = () if batch.condition is None else (batch.condition,)
         return call(self.module_, batch.x, *condition)
 
-    def row_losses(self, batch: Batch) -> Tensor:
+    def sample_losses(self, batch: Batch) -> Tensor:
         axis = 0 if batch.target.dim() == 3 else None
         criterion = vmap(lambda *pair: self.criterion_(*pair), in_dims=(0, axis))
         return criterion(self.infer(batch), batch.target)
 
     def _differentiate(self, batch: Batch) -> Tensor:
         trained = [p for p in self.module_.parameters() if p.requires_grad]
-        loss = self.row_losses(batch).mean(dim=-1)
+        loss = self.sample_losses(batch).mean(dim=-1)
         if not trained:  # callbacks may have frozen everything
             return loss.detach()
         # Not loss.backward(): it warns of gradients that are laid out by members.
@@ -69,18 +66,18 @@ class EnsembleNet(AutoencoderNet):
         own = own_state(self.module_)
         return {name: values.detach()[member] for name, values in own.items()}
 
-    def split(self) -> list[AutoencoderNet]:
-        """The members, each as a net of its own."""
-        return [self._member(member) for member in range(self.n_members)]
+    def _trained(self, member: int) -> TrainedModule:
+        trained = super()._trained(member)
+        trained.seed = self.seeds[member]
+        return trained
 
-    def _member(self, member: int) -> AutoencoderNet:
-        net = self._with_module(unstack(self.module_, member), AutoencoderNet)
-        net.n_members = 1
-        net._conclude(self._stoppers[member])
-        return net
+    def _module_of(self, member: int) -> nn.Module:
+        return unstack(self.module_, member)
 
-    def snapshot(self) -> AutoencoderNet:
-        return self._member(self._stoppers.index(self._best_stopper())).snapshot()
+    def snapshot(self) -> nn.Module:
+        """A copy of the member that validates best, as it is now."""
+        best = self._stoppers.index(self._best_stopper())
+        return unstack(self.module_, best).eval()
 
 
 def can_train_together(module: AutoencoderModule, net_class: type) -> bool:

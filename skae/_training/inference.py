@@ -1,66 +1,104 @@
-"""What a net does once it is trained: functions of its module, over rows in chunks."""
+"""Functions of a trained module, applied to samples in chunks."""
 
 import copy
 from collections.abc import Callable, Iterator
-from itertools import chain
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
-from skae._utils.runtime import count_weights
-
-DERIVED = ("_twin", "_counted")  # kept beside the module, made anew when missing
 
 
-class InferenceMixin:
-    """For a net with a ``module_`` and a ``device``."""
+def device_of(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
 
-    def to_device(self, values: Tensor | None) -> Tensor | None:
-        if values is None:
-            return None
-        if self.device == "cpu":
-            return values
-        if torch.device(self.device).type == "mps":  # has no float64
-            values = values.float()
-        return values.to(self.device)
 
-    def module_for(self, dtype: torch.dtype) -> torch.nn.Module:
-        """The module, able to compute in ``dtype``; a float64 twin is made once."""
-        if dtype != torch.float64 or torch.device(self.device).type == "mps":
-            return self.module_
-        source, state, versions, twin = self.__dict__.get("_twin", (None, [], [], None))
-        if source is not self.module_ or versions != [t._version for t in state]:
-            state = chain(self.module_.parameters(), self.module_.buffers())
-            state = [tensor for tensor in state if not tensor.is_inference()]
-            twin = copy.deepcopy(self.module_).double()
-            versions = [tensor._version for tensor in state]
-            self.__dict__["_twin"] = self.module_, state, versions, twin
-        return twin
+def to_device(module: nn.Module, values: Tensor | None) -> Tensor | None:
+    """Move a tensor to the module's device; MPS has no float64."""
+    device = device_of(module)
+    if values is None or device.type == "cpu":
+        return values
+    return (values.float() if device.type == "mps" else values).to(device)
 
-    @property
-    def n_weights(self) -> int:
-        """Number of weights, a measure of the work that a row makes."""
-        counted, n_weights = self.__dict__.get("_counted", (None, 0))
-        if counted is not self.module_:
-            n_weights = count_weights(self.module_)
-            self.__dict__["_counted"] = self.module_, n_weights
-        return n_weights
 
-    def apply(
-        self, function: Callable, dataset: Dataset, dtype: torch.dtype, chunk: int
-    ) -> Iterator:
-        """Yield ``function(module, batch)`` for each chunk, batches in data units."""
-        module = self.module_for(dtype)
-        for batch in dataset.chunks(chunk):
-            with torch.inference_mode():
-                result = function(module, Batch(*(self.to_device(v) for v in batch)))
-            yield result
+def prepare(module: nn.Module, batch: Batch) -> Batch:
+    """Move a batch to the module's device; standardise it, in the weights' dtype."""
+    x, target, condition = (to_device(module, values) for values in batch)
+    standardized = module.standardize(x)
+    if target is None and module.reconstructs_inputs:
+        target = standardized
+    else:
+        target = module.outputs(x if target is None else target)
+        target = target.to(standardized.dtype)
+    if condition is not None:
+        condition = condition.to(standardized.dtype)
+    return Batch(standardized, target, condition)
 
-    def map_batches(
-        self, function: Callable, dataset: Dataset, dtype: torch.dtype, chunk: int
-    ) -> np.ndarray:
-        """The same, put together to one array."""
-        results = [r.cpu() for r in self.apply(function, dataset, dtype, chunk)]
-        return (results[0] if len(results) == 1 else torch.cat(results)).numpy()
+
+class _Double(NamedTuple):
+    """A float64 copy of a module, and the tensors that it was made from."""
+
+    module: nn.Module
+    sources: list[tuple[dict, str, Tensor, int]]  # owner, name, tensor, version
+
+    def is_current(self) -> bool:
+        return all(
+            owner.get(name) is tensor and tensor._version == version
+            for owner, name, tensor, version in self.sources
+        )
+
+
+# Beside the modules instead of in them: they are pickled, copied and saved without.
+_doubles: WeakKeyDictionary[nn.Module, _Double] = WeakKeyDictionary()
+
+
+def module_for(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The module, able to compute in ``dtype``; a float64 copy is made once.
+
+    The copy is renewed when a tensor of the module was replaced or changed in place.
+    """
+    if dtype != torch.float64 or device_of(module).type == "mps":
+        return module
+    double = _doubles.get(module)
+    if double is None or not double.is_current():
+        owners = [
+            o for part in module.modules() for o in (part._parameters, part._buffers)
+        ]
+        tensors = [(o, name, t) for o in owners for name, t in o.items() if t is not None]
+        # Inference tensors do not count their changes.
+        tracked = not any(tensor.is_inference() for _, _, tensor in tensors)
+        sources = [(*source, source[2]._version) for source in tensors] if tracked else []
+        double = _Double(copy.deepcopy(module).double(), sources)
+        if tracked:
+            _doubles[module] = double
+    return double.module
+
+
+def apply(
+    module: nn.Module,
+    function: Callable,
+    dataset: Dataset,
+    dtype: torch.dtype,
+    chunk: int,
+) -> Iterator:
+    """Yield ``function(module, batch)`` for each chunk, in the units of the data."""
+    suited = module_for(module, dtype)
+    for batch in dataset.chunks(chunk):
+        with torch.inference_mode():
+            result = function(suited, Batch(*(to_device(module, v) for v in batch)))
+        yield result
+
+
+def map_batches(
+    module: nn.Module,
+    function: Callable,
+    dataset: Dataset,
+    dtype: torch.dtype,
+    chunk: int,
+) -> np.ndarray:
+    """Concatenate what ``function(module, batch)`` returns for each chunk."""
+    results = [r.cpu() for r in apply(module, function, dataset, dtype, chunk)]
+    return (results[0] if len(results) == 1 else torch.cat(results)).numpy()

@@ -1,13 +1,14 @@
-"""The skorch side: an epoch loop over whole batches, and nothing else re-invented.
+"""The training loop: skorch's net with whole-batch steps and step-wise early stopping.
 
-Callbacks, per-epoch history, device moves and pickling across devices are skorch's. Ours
-are the step (no closures, no per-batch history), the schedule, and the watch over the
-validation loss, which counts steps because an epoch may be four steps or forty thousand.
+Callbacks, per-epoch history and device moves are skorch's. The step (no closures, no
+per-batch history), the schedule and early stopping are ours; they count steps, because an
+epoch may be four steps or forty thousand. The net is discarded after training.
 """
 
 import copy
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -15,57 +16,101 @@ import numpy as np
 import skorch
 import torch
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset, ShuffledBatches
 from skae._nn.backprop import written_out
-from skae._training.early_stopping import EarlyStopping
-from skae._training.inference import DERIVED, InferenceMixin
+from skae._training import schedule
+from skae._training.early_stopping import EarlyStopping, Validation
+from skae._training.inference import prepare
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
-class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
+@dataclass
+class TrainedModule:
+    """A module at its best weights, and the course of its training.
+
+    Attributes
+    ----------
+    module : nn.Module
+        In evaluation mode; its tensors share no memory.
+
+    seed : int
+        Seed of its batches and draws.
+
+    n_steps, best_step : int
+        Budget of the run, and the step whose weights were kept (0 for the initial ones).
+
+    diverged_at : int or None
+        The step after which the loss was no longer finite.
+
+    validation : Validation
+        Validation losses; empty without a validation set.
+
+    calibration : Tensor
+        What ``module.calibrate`` returned for the validation set.
+
+    train_loss : float or None
+        Mean loss of the training samples, if it was asked for.
+
+    optimizer_state : dict of Tensor or None
+        For training to resume, see :class:`skae._training.online.OnlineNet`.
+    """
+
+    module: nn.Module
+    seed: int
+    n_steps: int
+    best_step: int
+    diverged_at: int | None
+    validation: Validation
+    calibration: Tensor
+    train_loss: float | None = None
+    optimizer_state: dict[str, Tensor] | None = None
+
+
+class AutoencoderNet(skorch.NeuralNet):
     """Trains a module for a number of steps and keeps the weights that validate best.
 
     Parameters
     ----------
     module, criterion : nn.Module
-        ``criterion(module(x), target)`` is one loss per row. Instances, so that skorch's
-        ``module__*`` parameters stay out of the way.
+        ``criterion(module(x), target)`` is one loss per sample. Instances, so that
+        skorch's ``module__*`` parameters are not used.
 
     n_steps : int
-        Length of the run, from which the schedule of the learning rate follows.
+        Length of the run, which the learning-rate schedule depends on.
 
     check_every : int, default=1
-        Steps between two looks at the validation loss.
+        Steps between two validation checks.
 
     patience : int, default=None
-        Number of looks without a better validation loss after which the run ends; None
-        never ends it.
+        Number of checks without a lower validation loss that end the run; None never
+        does.
 
     guarded : bool, default=False
-        Return to the weights of step 0 if they do better on the training rows, too: a
-        row that outweighs all others may have been spoilt without being held out.
+        Return to the initial weights if their training loss is lower, too: a sample that
+        outweighs all others may have been made worse without being in the validation
+        set.
 
     repeats : Validation, default=None
-        The judgement of the run that this one repeats on more rows; callbacks read the
+        Validation of the run that this one repeats on more samples; callbacks read the
         validation loss from it.
+
+    compares : bool, default=False
+        Compute the mean training loss at the end, to compare initialisations.
 
     seed : int, default=0
         Seed of batches and of the module's draws.
 
     cache : bool, default=True
-        Keep a standardised copy of the training rows.
+        Keep a standardised copy of the training samples.
 
     **kwargs : dict
         Parameters of :class:`skorch.NeuralNet`.
     """
 
     n_members = 1
-    calibration_ = torch.ones(())  # what the rows held out said of the module
-    warm_up = 0.05  # share of the steps
-    last_rate = 0.01  # of the learning rate, at the end of the cosine
 
     def __init__(
         self,
@@ -77,6 +122,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         patience=None,
         guarded=False,
         repeats=None,
+        compares=False,
         seed=0,
         cache=True,
         **kwargs,
@@ -87,6 +133,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         self.patience = patience
         self.guarded = guarded
         self.repeats = repeats
+        self.compares = compares
         self.seed = seed
         self.cache = cache
 
@@ -101,18 +148,8 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         )
 
     def prepare(self, batch: Batch) -> Batch:
-        """To the device, and to the units and the dtype that the module trains in."""
-        module = self.module_
-        x, target, condition = (self.to_device(values) for values in batch)
-        standardized = module.standardize(x)
-        if target is None and module.outputs is module.inputs:
-            target = standardized
-        else:
-            target = module.outputs(x if target is None else target)
-            target = target.to(standardized.dtype)
-        if condition is not None:
-            condition = condition.to(standardized.dtype)
-        return Batch(standardized, target, condition)
+        """Move a batch to the device and standardise it."""
+        return prepare(self.module_, batch)
 
     # The loop.
 
@@ -120,7 +157,10 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train on ``X = (rows, rows held out or None)``; skorch's, but for Ctrl-C."""
+        """Train on ``X = (training set, validation set or None)``.
+
+        As skorch's, but that ``KeyboardInterrupt`` is not swallowed.
+        """
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
@@ -131,7 +171,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         train, valid = X
         self.generator_ = torch.Generator().manual_seed(self.seed)
-        # Draws of the module happen on its device; the order of rows is drawn on the CPU.
+        # The module draws on its device; the order of samples is drawn on the CPU.
         self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.step_ = 0
         self.stopped_ = False
@@ -141,23 +181,24 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
             for member in range(self.n_members)
         ]
         self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
-        parts = self.module_, self.criterion_  # some change in the course of training
-        self._told = [part for part in parts if hasattr(part, "done")]
+        # Some losses and modules change in the course of training.
+        trained = self.module_, self.criterion_
+        self._progressing = [part for part in trained if hasattr(part, "done")]
         self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
         batches = self.get_iterator(train, training=True)
         self._check()
-        start_losses = self._mean_losses(batches)
+        initial_losses = self._train_losses(batches) if self.guarded else None
         try:
             self._run_epochs(batches, train, valid)
         except KeyboardInterrupt as interrupt:
-            # skorch's callbacks end a run by raising it; a person's must get through.
+            # skorch's callbacks end a run by raising it; the user's must get through.
             if not _raised_by_skorch(interrupt):
                 raise
         finally:
             self.module_.generator = None
-        if self._checked_at != self.step_:  # a callback ended it
+        if self._checked_at != self.step_:  # a callback ended the run
             self._check()
-        self._end(batches, start_losses)
+        self._end(batches, initial_losses)
         return self
 
     def _run_epochs(
@@ -172,7 +213,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         return self.stopped_ or self.step_ >= self.n_steps
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        self.optimizer_.gather()  # a callback may have frozen or thawed parameters
+        self.optimizer_.gather()  # a callback may have frozen or unfrozen parameters
         self._gradient = written_out(self.module_, self.criterion_)
         # A running sum: a tensor kept from each step would pin down freed memory.
         total, first = torch.zeros((), device=self.device), self.step_
@@ -180,7 +221,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         for batch in iterator:
             if self._scheduled:
                 self._set_learning_rate()
-            for part in self._told:
+            for part in self._progressing:
                 part.done = self._done()
             if self._hooked:
                 self.notify("on_batch_begin", batch=batch, training=True)
@@ -201,7 +242,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         self._record(float(total) / n_steps)
 
     def train_step(self, batch: Batch, **fit_params) -> Tensor:
-        if not self.module_.training:  # a look at the rows held out switched it off
+        if not self.module_.training:  # a validation check switched it off
             self._set_training(True)
         if self._gradient is None:
             loss = self._differentiate(batch)
@@ -220,7 +261,7 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
 
     def _differentiate(self, batch: Batch) -> Tensor:
         self.optimizer_.zero_grad()
-        loss = self.row_losses(batch).mean(dim=-1)
+        loss = self.sample_losses(batch).mean(dim=-1)
         if loss.requires_grad:  # callbacks may have frozen everything
             loss.sum().backward()
         return loss.detach()
@@ -231,58 +272,51 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
         return self.module_(batch.x, batch.condition)
 
     def _done(self) -> float:
-        """How much of the training is done; criteria may change with it."""
+        """Share of the training that is done."""
         return self.step_ / self.n_steps
 
+    def _learning_rate_factor(self) -> float:
+        return schedule.cosine(self.step_, self.n_steps)
+
     def _set_learning_rate(self) -> None:
-        """Warm up, then fall along a cosine; a skorch ``LRScheduler`` replaces this."""
-        warm_up = max(1, int(self.warm_up * self.n_steps))
-        if self.step_ < warm_up:
-            factor = (self.step_ + 1) / warm_up
-        else:
-            done = (self.step_ - warm_up) / max(1, self.n_steps - warm_up)
-            wave = (1 + math.cos(math.pi * done)) / 2
-            factor = self.last_rate + (1 - self.last_rate) * wave
+        """Follow the schedule, unless a callback is a skorch ``LRScheduler``."""
+        factor = self._learning_rate_factor()
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
 
     # Validation, and the weights to keep.
 
     def _state(self, member: int) -> dict[str, Tensor]:
-        """The weights of a member as they are now."""
+        """The present weights of a member."""
         return self.module_.state_dict()
 
     def _check(self, loss: Tensor | None = None) -> None:
-        """Note how the run is doing, and keep its weights if they are the best so far."""
+        """Validate, and keep the weights if they are the best so far."""
         self._checked_at = self.step_
         finite = self.optimizer_.is_finite()
         if loss is not None:
             finite &= loss.isfinite()
-        held_out = [None] * self.n_members
+        losses = [None] * self.n_members
         if self._valid is not None:
-            held_out = self.validation_losses(self._valid)
-        for stopper, ok, losses in zip(self._stoppers, finite, held_out, strict=True):
-            stopper.check(self.step_, bool(ok), losses)
+            losses = self.validation_losses(self._valid)
+        for stopper, ok, of_member in zip(self._stoppers, finite, losses, strict=True):
+            stopper.check(self.step_, bool(ok), of_member)
         self.stopped_ |= all(stopper.is_over for stopper in self._stoppers)
 
     @torch.no_grad()
     def validation_losses(self, batch: Batch) -> np.ndarray:
-        """One loss per member and row, as the module is to be judged."""
+        """Losses of shape (n_members, n_samples), in evaluation mode."""
         self._set_training(False)
-        batch = batch._replace(x=self.module_.held_out(batch.x))
-        losses = self.row_losses(batch).reshape(self.n_members, -1)
+        batch = batch._replace(x=self.module_.validation_input(batch.x))
+        losses = self.sample_losses(batch).reshape(self.n_members, -1)
         return losses.cpu().double().numpy()
 
-    def row_losses(self, batch: Batch) -> Tensor:
+    def sample_losses(self, batch: Batch) -> Tensor:
         return self.criterion_(self.infer(batch), batch.target)
 
-    def _mean_losses(self, batches: ShuffledBatches) -> np.ndarray | None:
-        """Of all training rows, one per member."""
-        return self._average(batches.in_order()) if self.guarded else None
-
-    def mean_loss(self, dataset: Dataset) -> float:
-        """Of rows in the units of the data."""
-        return float(self._average(map(self.prepare, dataset.chunks()))[0])
+    def _train_losses(self, batches: ShuffledBatches) -> np.ndarray:
+        """Mean loss of all training samples, one per member."""
+        return self._average(batches.in_order())
 
     def _average(self, batches: Iterable[Batch]) -> np.ndarray:
         # Summed as they come: kept until the end, they would pin down the memory of all
@@ -294,27 +328,22 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
             n_samples += losses.shape[1]
         return total / n_samples
 
-    def _end(self, batches: ShuffledBatches, start_losses: np.ndarray | None) -> None:
-        """Return to the weights kept, or to the first ones."""
+    def _end(self, batches: ShuffledBatches, initial_losses: np.ndarray | None) -> None:
+        """Load the best weights, or the initial ones."""
         for stopper in self._stoppers:
             stopper.restore()
         if self.guarded and any(stopper.kept_step for stopper in self._stoppers):
-            losses = self._mean_losses(batches)
-            for stopper, loss, before in zip(
-                self._stoppers, losses, start_losses, strict=True
+            losses = self._train_losses(batches)
+            for stopper, loss, initial in zip(
+                self._stoppers, losses, initial_losses, strict=True
             ):
-                if loss > before:
-                    stopper.restart()
-        self._conclude(self._best_stopper())
+                if loss > initial:
+                    stopper.restore_initial()
+        self._losses = self._train_losses(batches) if self.compares else None
+        self.calibration_ = torch.ones(())
         if self._valid is not None:
             self._set_training(False)
             self.calibration_ = self.module_.calibrate(*self._valid)
-
-    def _conclude(self, stopper: EarlyStopping) -> None:
-        """Say what became of the run."""
-        self.validation_ = stopper.validation
-        self.kept_step_ = stopper.kept_step
-        self.diverged_ = stopper.diverged
 
     # History.
 
@@ -337,52 +366,32 @@ class AutoencoderNet(InferenceMixin, skorch.NeuralNet):
 
     # After training.
 
-    def finish(self, history: list[dict]) -> None:
-        """Forget what only training needs, and take over the history of the whole fit."""
+    def finish(self) -> list[TrainedModule]:
+        """Release the optimiser's memory; return the trained module of each member."""
         self.optimizer_.release()
         self.module_.eval()
-        self.criterion_.eval()
-        self.history[:] = history
-        self.validation_ = self.repeats = None
-        self.callbacks = [c for c in self.callbacks if not _is_hook(c)]
-        self.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
-        for name in (
-            "optimizer_",
-            "generator_",
-            "_valid",
-            "_watches",
-            "_gradient",
-            "_told",
-        ):
-            if hasattr(self, name):
-                delattr(self, name)
+        return [self._trained(member) for member in range(self.n_members)]
 
-    def snapshot(self) -> "AutoencoderNet":
-        """A copy whose module stays as it is now, ready for inference."""
+    def _trained(self, member: int) -> TrainedModule:
+        stopper = self._stoppers[member]
+        return TrainedModule(
+            self._module_of(member),
+            seed=self.seed,
+            n_steps=self.n_steps,
+            best_step=stopper.kept_step,
+            diverged_at=self.step_ if stopper.diverged else None,
+            validation=stopper.validation,
+            calibration=self.calibration_,
+            train_loss=None if self._losses is None else float(self._losses[member]),
+        )
+
+    def _module_of(self, member: int) -> nn.Module:
+        return self.module_
+
+    def snapshot(self) -> nn.Module:
+        """A copy of the module as it is now, in evaluation mode."""
         lent = {id(self.module_.generator): None}  # not to be copied
-        return self._with_module(copy.deepcopy(self.module_, lent).eval(), type(self))
-
-    def _with_module(self, module: torch.nn.Module, kind: type) -> "AutoencoderNet":
-        """The same net, as far as inference goes, around another module."""
-        twin = object.__new__(kind)
-        vars(twin).update(vars(self))
-        for name in DERIVED:
-            vars(twin).pop(name, None)
-        vars(twin)["module_"] = module
-        twin.callbacks_ = [c for c in self.callbacks_ if not _is_hook(c)]
-        twin.callbacks = [c for c in self.callbacks if not _is_hook(c)]
-        return twin
-
-    def __getstate__(self):
-        state = self.__dict__.copy()
-        try:
-            # skorch would pickle the module twice: as given and as initialised.
-            self.module = self.criterion = None
-            for name in DERIVED:
-                self.__dict__.pop(name, None)
-            return super().__getstate__()
-        finally:
-            self.__dict__.update(state)
+        return copy.deepcopy(self.module_, lent).eval()
 
 
 class EpochHook(Callback):
@@ -399,6 +408,11 @@ class EpochHook(Callback):
         net.stopped_ |= bool(self.end(net))
 
 
+def plain_history(net: AutoencoderNet) -> list[dict]:
+    """One dict of plain values per epoch, without skorch's batches."""
+    return [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
+
+
 def _overrides(callback: Callback, hooks: tuple[str, ...]) -> bool:
     return any(getattr(type(callback), h) is not getattr(Callback, h) for h in hooks)
 
@@ -408,7 +422,3 @@ def _raised_by_skorch(interrupt: KeyboardInterrupt) -> bool:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback.tb_frame.f_globals["__name__"].startswith("skorch.callbacks")
-
-
-def _is_hook(callback) -> bool:
-    return isinstance(callback, tuple) and isinstance(callback[1], EpochHook)

@@ -1,58 +1,46 @@
-"""Trains on one chunk of rows after the other.
+"""Online training: one part of the data after the other, without a validation set.
 
-There is no end in sight for a schedule to aim at, and no rows to judge by, so the rate
-falls slowly, as one over the square root of the steps, and the weights that are used are
-a running average of those that are trained: Polyak & Juditsky, "Acceleration of
-stochastic approximation by averaging", SIAM Journal on Control and Optimization 30(4),
-1992.
+There is no end for a schedule to fall towards. The learning rate therefore falls as one
+over the square root of the steps, and inference uses a running average of the weights:
+Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal
+on Control and Optimization 30(4), 1992.
 """
-
-import math
-from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from skae._data.dataset import Batch, ShuffledBatches
-from skae._training.net import AutoencoderNet
-
-
-class OptimizerState(NamedTuple):
-    """Where training on the chunks so far has ended, on the CPU."""
-
-    values: Tensor  # the weights that are trained, not their average
-    moments: tuple[Tensor, Tensor]
-    n_steps: Tensor
+from skae._training import schedule
+from skae._training.net import AutoencoderNet, TrainedModule
 
 
 class OnlineNet(AutoencoderNet):
-    """An :class:`AutoencoderNet` that goes on where it ended.
+    """An :class:`AutoencoderNet` that resumes where an earlier one ended.
 
     Parameters
     ----------
     module, criterion : nn.Module
-        The module as inference uses it, with averaged weights.
+        The module with averaged weights, as inference uses it.
 
-    progress : Progress, default=None
-        What an earlier call left; None starts anew.
+    optimizer_state : dict of Tensor, default=None
+        What an earlier net returned: the weights in training, the optimiser's moments
+        and its number of steps. None starts anew.
 
     **kwargs : dict
         Parameters of :class:`AutoencoderNet`.
     """
 
-    rate = 0.7  # of the learning rate, which is the height of fit's schedule
-    warm_up_steps, level_steps = 100, 500
-    decay = 0.999
+    decay = 0.999  # of the running average
 
-    def __init__(self, module, criterion, *, progress=None, **kwargs):
+    def __init__(self, module, criterion, *, optimizer_state=None, **kwargs):
         super().__init__(module, criterion, **kwargs)
-        self.progress = progress
+        self.optimizer_state = optimizer_state
         self._values = self._averaged = None
 
     def run_single_epoch(self, *arguments, **fit_params) -> None:
         optimizer = self.optimizer_
         optimizer.gather()
-        if optimizer.values is not self._values:  # the first epoch, or parts were frozen
+        if optimizer.values is not self._values:  # first epoch, or parts were frozen
             self._begin()
         super().run_single_epoch(*arguments, **fit_params)
 
@@ -60,40 +48,43 @@ class OnlineNet(AutoencoderNet):
         optimizer = self.optimizer_
         self._values = optimizer.values
         self._averaged = optimizer.values.clone()
-        earlier, self.progress = self.progress, None
-        if earlier and earlier.values.shape == optimizer.values.shape:
-            optimizer.values.copy_(earlier.values)
-            optimizer.moments[0].copy_(earlier.moments[0])
-            optimizer.moments[1].copy_(earlier.moments[1])
-            optimizer.n_steps.copy_(earlier.n_steps)
+        earlier, self.optimizer_state = self.optimizer_state, None
+        if earlier and earlier["values"].shape == optimizer.values.shape:
+            optimizer.values.copy_(earlier["values"])
+            optimizer.moments[0].copy_(earlier["first_moment"])
+            optimizer.moments[1].copy_(earlier["second_moment"])
+            optimizer.n_steps.copy_(earlier["n_steps"])
         self._n_earlier = int(optimizer.n_steps) - self.step_
 
-    def _end(self, batches: ShuffledBatches, start_losses: np.ndarray | None) -> None:
+    def _end(self, batches: ShuffledBatches, initial_losses: np.ndarray | None) -> None:
         optimizer = self.optimizer_
         if self._values is not None and not self._stoppers[0].diverged:
-            moments = tuple(moment.cpu() for moment in optimizer.moments)
-            values = optimizer.values.cpu().clone()
-            self.progress = OptimizerState(values, moments, optimizer.n_steps.cpu())
+            self.optimizer_state = {
+                "values": optimizer.values.cpu().clone(),
+                "first_moment": optimizer.moments[0].cpu(),
+                "second_moment": optimizer.moments[1].cpu(),
+                "n_steps": optimizer.n_steps.cpu(),
+            }
             optimizer.values.copy_(self._averaged)
             self._check()
         self._values = self._averaged = None
-        super()._end(batches, start_losses)
+        super()._end(batches, initial_losses)
+
+    def _trained(self, member: int) -> TrainedModule:
+        trained = super()._trained(member)
+        trained.optimizer_state = self.optimizer_state
+        return trained
 
     def _done(self) -> float:
-        return 1.0  # as far as anybody knows
+        return 1.0  # the number of steps to come is unknown
 
-    def _set_learning_rate(self) -> None:
-        n_steps = self._n_earlier + self.step_ + 1
-        rise = min(1.0, n_steps / self.warm_up_steps)
-        fall = min(1.0, math.sqrt(self.level_steps / n_steps))
-        rate = self.lr * self.rate * rise * fall
-        for group in self.optimizer_.param_groups:
-            group["lr"] = rate
+    def _learning_rate_factor(self) -> float:
+        return schedule.inverse_square_root(self._n_earlier + self.step_)
 
     def train_step(self, batch: Batch, **fit_params) -> Tensor:
         loss = super().train_step(batch)
         n_steps = self._n_earlier + self.step_
-        # At first the average forgets faster, so that the start does not linger.
+        # A shorter average at first, so that the initial weights are forgotten.
         decay = min(self.decay, (n_steps + 1) / (n_steps + 10))
         self._averaged.lerp_(self.optimizer_.values, 1 - decay)
         return loss

@@ -76,15 +76,15 @@ verbose : bool, default=False
 """
 
 ATTRIBUTES = """\
-net_ : skorch.NeuralNet
-    The trained net. Its ``history`` is skorch's.
-
 module_ : torch.nn.Module
     The trained module; ``module_.encode``, ``decode`` and ``reconstruct`` take and give
     tensors in the units of X.
 
 n_iter_ : int
     Number of epochs behind the final weights, at least 1.
+
+best_step_ : int
+    Number of the optimiser step whose weights were kept; 0 for the initial weights.
 
 history_ : DataFrame
     One row per epoch: ``stage``, ``epoch``, ``train_loss``, ``valid_loss`` (NaN where no

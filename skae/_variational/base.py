@@ -3,7 +3,7 @@
 import copy
 import inspect
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,17 @@ from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from skae._base import code_basis
 from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
-from skae._base.sampling import check_count, check_pairs, mix
+from skae._base.sampling import GenerativeMixin
 from skae._base.transformer import torch_dtype
 from skae._data.dataset import Batch, Dataset
 from skae._data.statistics import Statistics, describe
-from skae._nn.autoencoder import LinearPath, paths
-from skae._training.net import AutoencoderNet
+from skae._nn.linear_path import LinearPath, linear_paths
+from skae._training.net import AutoencoderNet, TrainedModule
 from skae._training.trainer import Trainer
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions
-from skae._variational.initialization import make_likelihood, make_variational_components
+from skae._variational.initialization import make_variational_components
+from skae._variational.likelihoods import LIKELIHOODS
 from skae._variational.module import (
     NegativeELBO,
     VariationalModule,
@@ -42,15 +42,17 @@ from skae._variational.sample_quality import spread_out
 MAX_CODES, MAX_MIXED_CODES = 5_000, 50_000
 
 
-class VariationalAutoencoder(BaseAutoencoder):
+class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
     """What :class:`VAETransformer` and :class:`ConditionalVAE` share. Abstract."""
+
+    _likelihood_parameter = "likelihood"
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warm_up": [Interval(Real, 0, 1, closed="both")],
         "free_bits": [Interval(Real, 0, None, closed="left")],
-        "likelihood": [StrOptions({"gaussian", "bernoulli"})],
+        "likelihood": [StrOptions(set(LIKELIHOODS))],
         "noise": [
             StrOptions({"feature", "shared"}),
             Interval(Real, 0, None, closed="neither"),
@@ -64,43 +66,50 @@ class VariationalAutoencoder(BaseAutoencoder):
     @property
     def _standardizes(self) -> bool:
         """Whether training starts at components that do not depend on units."""
-        return self.likelihood == "gaussian" and isinstance(self.noise, str)
+        return not self._is_bernoulli and isinstance(self.noise, str)
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         return describe(dataset, self.n_components, trained, self._standardizes)
 
     def _make_module(self, statistics: Statistics) -> VariationalModule:
-        return VariationalModule(**make_variational_components(self, statistics))
+        components = make_variational_components(
+            self._networks,
+            statistics,
+            likelihood=self.likelihood,
+            noise=self.noise,
+        )
+        return VariationalModule(**components)
 
-    def _make_criterion(self, statistics: Statistics) -> nn.Module:
-        likelihood = make_likelihood(self.likelihood, statistics)
-        return NegativeELBO(likelihood, self.beta, self.kl_warm_up, self.free_bits)
+    def _make_criterion(self, module: VariationalModule) -> nn.Module:
+        return NegativeELBO(module.likelihood, self.beta, self.kl_warm_up, self.free_bits)
 
-    def _update_hyperparameters(self, module: nn.Module, criterion: NegativeELBO) -> None:
-        criterion.beta = self.beta
-        criterion.kl_warm_up = self.kl_warm_up
-        criterion.free_bits = self.free_bits
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        own = {"likelihood": self.likelihood, "noise": self.noise}
+        return {**super()._describe_architecture(dataset), **own}
 
     def _provisional(self, net: AutoencoderNet) -> dict:
         return {**super()._provisional(net), "prior_": None}
 
-    def _store(self, net: AutoencoderNet, fitting: Trainer) -> None:
-        super()._store(net, fitting)
+    def _store(self, trained: TrainedModule, trainer: Trainer) -> None:
+        super()._store(trained, trainer)
         vars(self).pop("noise_variance_", None)
-        if self.likelihood == "gaussian":
+        if self.module_.noise is not None:
             self.noise_variance_ = _noise_variance(self.module_)
-        self.prior_ = self._fit_prior(fitting.dataset, net.seed)
-        if not fitting.online:
-            warn_of_collapse(self, fitting.dataset, np.random.RandomState(net.seed))
+        self.prior_ = self._fit_prior(trainer.dataset, trained.seed)
+        if not trainer.settings.online:
+            random_state = np.random.RandomState(trained.seed)
+            warn_of_collapse(self, trainer.dataset, random_state)
 
     def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
-        usage = Usage.of(self.net_, dataset, torch_dtype(dataset.x.dtype), self._chunk())
+        usage = Usage.of(
+            self.module_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
+        )
         order = torch.arange(len(usage.kl))
         if not resumes:  # most used first
             order = usage.kl.argsort(descending=True, stable=True)
             basis = self.module_.basis
             permutation = torch.eye(len(order), dtype=torch.float64)[:, order]
-            basis.turn(torch.zeros_like(basis.shift), permutation.to(basis.shift))
+            basis.compose(torch.zeros_like(basis.shift), permutation.to(basis.shift))
         self.kl_per_component_ = usage.kl[order].numpy()
         self.active_units_ = usage.n_active
         decoder = self.module_.decoder
@@ -108,7 +117,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             known = torch.stack([decoder.low, decoder.high])
             known[:, : len(order)] = usage.extremes  # what follows is the condition
             decoder.update_range(known)
-        for path in paths(self.module_):
+        for path in linear_paths(self.module_):
             path.freeze_range()
 
     def _fit_prior(self, dataset: Dataset, seed: int):
@@ -127,12 +136,6 @@ class VariationalAutoencoder(BaseAutoencoder):
         return prior
 
     # Codes and rows, condition included.
-
-    def _encode(self, dataset: Dataset) -> np.ndarray:
-        return self._map(code_basis.encode, dataset)
-
-    def _decode(self, codes: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
-        return self._map(code_basis.decode, Dataset(codes, condition=condition))
 
     def _moments(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the posterior, in the basis of the codes."""
@@ -167,53 +170,21 @@ class VariationalAutoencoder(BaseAutoencoder):
         return np.asarray(drawn, dtype=np.float64)
 
     def _generate(
-        self, codes: np.ndarray, condition: np.ndarray | None, noise: bool, random_state
+        self, n_samples: int, condition: np.ndarray | None, random_state, noise: bool
     ) -> np.ndarray:
-        """Rows for codes: the decoder's mean, or a draw about it."""
+        """The decoder's means for codes drawn from the prior, or draws about these."""
+        codes = self._draw_codes(n_samples, random_state)
         if not noise:
             return self._decode(codes, condition)
-        # Drawn for all rows at once: a draw must not depend on how they are chunked.
-        noises = random_state.normal(size=(len(codes), self.n_features_in_))
+        # Drawn for all samples at once: a draw must not depend on the chunks.
+        noises = random_state.normal(size=(n_samples, self.n_features_in_))
         return self._map(_draw, Dataset(codes, noises, condition))
-
-    def _interpolate(self, before: Dataset, after: Dataset, n_steps: int) -> np.ndarray:
-        """Decode the lines between codes: (n_pairs, n_steps, n_features)."""
-        check_count(n_steps, "n_steps")
-        check_pairs(len(before), len(after))
-        codes = mix(self._encode(before), self._encode(after), n_steps)
-        condition = before.condition
-        if condition is not None:
-            condition = mix(condition, after.condition, n_steps)
-        return self._decode(codes, condition).reshape(len(before), n_steps, -1)
-
-    def _traverse(
-        self, component: int, values, codes: np.ndarray, condition: np.ndarray | None
-    ) -> np.ndarray:
-        """Decode codes whose one component takes each value in turn."""
-        n_components = codes.shape[1]
-        if not isinstance(component, Integral) or not 0 <= component < n_components:
-            raise ValueError(
-                f"component={component!r} must be an integer from 0 to "
-                f"{n_components - 1}: there are n_components={n_components}."
-            )
-        values = np.asarray(values, dtype=np.float64).ravel()
-        swept = np.repeat(codes[:, None], len(values), axis=1)
-        swept[:, :, component] = values
-        if condition is not None:
-            condition = np.repeat(condition, len(values), axis=0)
-        flat = self._decode(swept.reshape(-1, n_components), condition)
-        return flat.reshape(len(codes), len(values), -1)
-
-    def _centre(self) -> np.ndarray:
-        """The code in the middle of the prior."""
-        return np.zeros((1, self._n_features_out))
-
-    def _direction(self, before: Dataset, after: Dataset) -> np.ndarray:
-        return self._encode(after).mean(axis=0) - self._encode(before).mean(axis=0)
 
     def _figures(self, dataset: Dataset) -> pd.Series:
         """What ``diagnose`` returns."""
-        usage = Usage.of(self.net_, dataset, torch_dtype(dataset.x.dtype), self._chunk())
+        usage = Usage.of(
+            self.module_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
+        )
         figures = {
             "log_likelihood": float(self._evidence(dataset).mean()),
             "kl": float(usage.kl.sum()),

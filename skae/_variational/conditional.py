@@ -4,14 +4,11 @@ Sohn, Lee & Yan, "Learning structured output representation using deep condition
 generative models", NeurIPS 2015.
 """
 
-import copy
-
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from skae._base import code_basis
-from skae._base.sampling import check_count
 from skae._data.conditions import Labels, Numbers, check_condition
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe_given
@@ -196,19 +193,14 @@ class ConditionalVAE(LabelsByEvidence):
             )
         y = check_condition(y)
         check_consistent_length(X, y)
-        if self.warm_start and hasattr(self, "net_"):  # which knows what it knows
-            self._condition = copy.copy(self._condition)
-            if isinstance(self._condition, Labels):
-                self._condition.count(y)
-            return Dataset(X, condition=self._condition.columns(y, len(y)))
-        if hasattr(self, "classes_"):
-            del self.classes_
-        if y.ndim == 2:
-            self._condition = Numbers(y)
-        else:
-            self._condition = Labels(y)
-            self.classes_ = self._condition.classes
-        return Dataset(X, condition=self._condition.columns(y, len(y)))
+        known = getattr(self, "_condition", None) if self.warm_start else None
+        if known is None:
+            known = Numbers(y) if y.ndim == 2 else Labels(y)
+        vars(self).pop("classes_", None)
+        self._condition = known.recount(y)
+        if isinstance(known, Labels):
+            self.classes_ = known.classes
+        return Dataset(X, condition=known.columns(y, len(y)))
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         return describe_given(dataset, self.n_components, trained, self._standardizes)
@@ -231,7 +223,7 @@ class ConditionalVAE(LabelsByEvidence):
         codes : ndarray of shape (n_samples, n_components)
             Means of the posterior, in the dtype of X.
         """
-        return self._encode(self._rows(X, y))
+        return self._encode(self._make_query(X, y))
 
     def inverse_transform(self, X, y=None):
         """Decode codes.
@@ -271,7 +263,7 @@ class ConditionalVAE(LabelsByEvidence):
         X_reconstructed : ndarray of shape (n_samples, n_features)
             What code and condition retain of X, in the dtype of X.
         """
-        return self._map(code_basis.reconstruct, self._rows(X, y))
+        return self._map(code_basis.reconstruct, self._make_query(X, y))
 
     def posterior(self, X, y=None):
         """Say which codes a row may have.
@@ -289,7 +281,7 @@ class ConditionalVAE(LabelsByEvidence):
         mean, deviation : ndarray of shape (n_samples, n_components)
             Of the posterior.
         """
-        return self._moments(self._rows(X, y))
+        return self._moments(self._make_query(X, y))
 
     def score_samples(self, X, y=None):
         """Log-likelihood of each row, in nats.
@@ -363,15 +355,13 @@ class ConditionalVAE(LabelsByEvidence):
         X : ndarray of shape (n_samples, n_features), float64
             Rows in the units of the training data.
         """
-        check_is_fitted(self)
-        check_count(n_samples, "n_samples")
-        random_state = check_random_state(random_state)
+        return self._sample(n_samples, y, random_state, noise=noise)
+
+    def _condition_of_samples(self, n_samples: int, y, random_state) -> np.ndarray:
         if y is None:
             self._need_labels("sample")
             y = random_state.choice(self.classes_, n_samples, p=self._condition.share)
-        condition = self._condition.columns(y, n_samples)
-        codes = self._draw_codes(n_samples, random_state)
-        return self._generate(codes, condition, noise, random_state)
+        return self._condition.columns(y, n_samples)
 
     def translate(self, X, y_from, y_to):
         """Turn rows of one kind into another, and keep the rest.
@@ -392,7 +382,7 @@ class ConditionalVAE(LabelsByEvidence):
         X_translated : ndarray of shape (n_samples, n_features)
             The rows' codes, decoded under ``y_to``.
         """
-        codes = self._encode(self._rows(X, y_from))
+        codes = self._encode(self._make_query(X, y_from))
         return self._decode(codes, self._condition.columns(y_to, len(codes)))
 
     def interpolate(self, X_from, X_to, n_steps=10, *, y=None):
@@ -416,7 +406,9 @@ class ConditionalVAE(LabelsByEvidence):
             What the codes on the straight line decode to; the ends are the
             reconstructions of the rows given.
         """
-        return self._interpolate(self._rows(X_from, y), self._rows(X_to, y), n_steps)
+        return self._interpolate(
+            self._make_query(X_from, y), self._make_query(X_to, y), n_steps
+        )
 
     def traverse(self, component, values, at=None, *, y=None):
         """Show what a component does.
@@ -443,7 +435,7 @@ class ConditionalVAE(LabelsByEvidence):
         """
         check_is_fitted(self)
         if at is not None:
-            dataset = self._rows(at, y)
+            dataset = self._make_query(at, y)
             return self._traverse(
                 component, values, self._encode(dataset), dataset.condition
             )
@@ -453,7 +445,7 @@ class ConditionalVAE(LabelsByEvidence):
                 "whose labels are inferred."
             )
         condition = self._condition.columns(y, 1)
-        return self._traverse(component, values, self._centre(), condition)[0]
+        return self._traverse(component, values, self._prior_mean(), condition)[0]
 
     def direction(self, X_from, X_to, *, y=None):
         """Return the code of a difference, for arithmetic on codes.
@@ -471,7 +463,7 @@ class ConditionalVAE(LabelsByEvidence):
         direction : ndarray of shape (n_components,)
             From the mean code of ``X_from`` to that of ``X_to``.
         """
-        return self._direction(self._rows(X_from, y), self._rows(X_to, y))
+        return self._direction(self._make_query(X_from, y), self._make_query(X_to, y))
 
     def diagnose(self, X, y=None):
         """Say how well the model generates what the rows are made of.
@@ -489,7 +481,7 @@ class ConditionalVAE(LabelsByEvidence):
         figures : Series
             As :meth:`VAETransformer.diagnose` has them.
         """
-        return self._figures(self._rows(X, y))
+        return self._figures(self._make_query(X, y))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

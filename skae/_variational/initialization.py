@@ -6,72 +6,123 @@ whose loadings are PCA's, rotated so that the exact posterior is diagonal and th
 tight.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skae._base.initialization import (
     LinearInitialization,
+    NetworkSettings,
+    make_scaling,
     make_sides,
-    make_units,
     to_logits,
 )
 from skae._data.statistics import Statistics
-from skae._nn.autoencoder import CodeBasis
-from skae._variational.module import NOISE_FLOOR, Bernoulli, Gaussian, Noise
+from skae._nn.code_basis import CodeBasis
+from skae._nn.scaling import Standardizer
+from skae._variational.likelihoods import NOISE_FLOOR, Bernoulli, Gaussian, Noise
 
 # Draws from the prior lie in here, and the decoder learns to decode them.
 PRIOR_RANGE = 4.0
 
 
-def make_variational_components(estimator, statistics: Statistics) -> dict:
-    """Return the arguments of :class:`skae._variational.module.VariationalModule`."""
-    bernoulli = estimator.likelihood == "bernoulli"
-    inputs, outputs = make_units(statistics, bernoulli)
-    offsets = torch.as_tensor(statistics.offsets)  # a condition moves the mean
-    condition_range = torch.as_tensor(statistics.condition_range)
-    if bernoulli:
-        loadings = torch.as_tensor(statistics.components * statistics.deviations)
-        maps, bias = to_logits(torch.cat([loadings.T, offsets]), inputs.mean)
-        noise = None
-        # The slope of a logit makes the likelihood normal, of this precision.
-        mean = inputs.mean.clamp(0.01, 0.99)
-        precision, per_input = mean * (1 - mean), inputs.spread
-    else:
-        loadings, deviation = principal_factors(statistics, estimator.noise)
-        maps = torch.cat([torch.as_tensor(loadings.T), offsets / inputs.divisor])
-        noise, bias = Noise(deviation, isinstance(estimator.noise, str)), None
-        precision = per_input = torch.exp(-2 * noise().detach().double())
+class LinearModel(NamedTuple):
+    """A linear decoder with its likelihood, in standardised units."""
+
+    maps: Tensor  # (n_components + n_conditions, n_outputs)
+    bias: Tensor | None  # (n_outputs,)
+    likelihood: nn.Module
+    noise: Noise | None
+    precision: Tensor  # (n_outputs,) or (1,), of the noise
+    per_input: Tensor  # the same, times the unit of the decoder's output per input
+
+
+def gaussian_model(
+    statistics: Statistics, inputs: Standardizer, noise: str | float
+) -> LinearModel:
+    loadings, deviation = principal_factors(statistics, noise)
+    offsets = torch.as_tensor(statistics.offsets) / inputs.divisor
+    noise = Noise(deviation, isinstance(noise, str))
+    precision = torch.exp(-2 * noise().detach().double())
+    return LinearModel(
+        maps=torch.cat([torch.as_tensor(loadings.T), offsets]),
+        bias=None,
+        likelihood=Gaussian(torch.as_tensor(statistics.target_spread)),
+        noise=noise,
+        precision=precision,
+        per_input=precision,
+    )
+
+
+def bernoulli_model(
+    statistics: Statistics, inputs: Standardizer, noise: str | float
+) -> LinearModel:
+    loadings = torch.as_tensor(statistics.components * statistics.deviations)
+    offsets = torch.as_tensor(statistics.offsets)
+    maps, bias = to_logits(torch.cat([loadings.T, offsets]), inputs.mean)
+    # The slope of a logit makes the likelihood normal, of this precision.
+    mean = inputs.mean.clamp(0.01, 0.99)
+    return LinearModel(maps, bias, Bernoulli(), None, mean * (1 - mean), inputs.spread)
+
+
+LINEAR_MODELS = {"gaussian": gaussian_model, "bernoulli": bernoulli_model}
+
+
+def make_variational_components(
+    networks: NetworkSettings,
+    statistics: Statistics,
+    *,
+    likelihood: str,
+    noise: str | float,
+) -> dict:
+    """Return the arguments of :class:`skae._variational.module.VariationalModule`.
+
+    Parameters
+    ----------
+    networks : NetworkSettings
+        Architecture of both sides.
+
+    statistics : Statistics
+        Of the samples.
+
+    likelihood : {"gaussian", "bernoulli"}
+        Distribution of a sample given its code.
+
+    noise : {"feature", "shared"} or float
+        Of a Gaussian likelihood.
+    """
+    inputs, outputs = make_scaling(statistics, likelihood == "bernoulli")
+    model = LINEAR_MODELS[likelihood](statistics, inputs, noise)
     n_components = statistics.n_components
-    back, given = maps[:n_components], maps[n_components:]
-    into, back, log_variance = tight_posterior(back, precision, per_input)
-    # What is encoded is the distance from the mean that the condition gives.
-    into = torch.cat([into, -(offsets / inputs.divisor) @ into])
-    training_range = inputs(torch.as_tensor(statistics.training_range))
+    decoder, of_condition = model.maps[:n_components], model.maps[n_components:]
+    encoder, decoder, log_variance = tight_posterior(
+        decoder, model.precision, model.per_input
+    )
+    # The encoder maps the difference from the conditional mean.
+    offsets = torch.as_tensor(statistics.offsets) / inputs.divisor
+    encoder = torch.cat([encoder, -offsets @ encoder])
+    condition_range = torch.as_tensor(statistics.condition_range)
+    input_range = inputs(torch.as_tensor(statistics.training_range))
     code_range = torch.tensor([[-PRIOR_RANGE], [PRIOR_RANGE]]).repeat(1, n_components)
-    start = LinearInitialization(
-        into=torch.cat([into, torch.zeros_like(into)], dim=1),
-        into_bias=torch.cat([torch.zeros_like(log_variance), log_variance]),
-        back=torch.cat([back, given]),
-        back_bias=bias,
-        training_range=torch.cat([training_range, condition_range], dim=1),
+    initialization = LinearInitialization(
+        encoder_weight=torch.cat([encoder, torch.zeros_like(encoder)], dim=1),
+        encoder_bias=torch.cat([torch.zeros_like(log_variance), log_variance]),
+        decoder_weight=torch.cat([decoder, of_condition]),
+        decoder_bias=model.bias,
+        input_range=torch.cat([input_range, condition_range], dim=1),
         code_range=torch.cat([code_range, condition_range], dim=1),
     )
     unit = torch.ones(n_components, dtype=torch.float64)
     return {
-        **make_sides(estimator, statistics.n_features, start),
+        **make_sides(networks, statistics.n_features, initialization),
         "inputs": inputs,
         "outputs": outputs,
         "basis": CodeBasis(unit),
-        "likelihood": make_likelihood(estimator.likelihood, statistics),
-        "noise": noise,
+        "likelihood": model.likelihood,
+        "noise": model.noise,
     }
-
-
-def make_likelihood(likelihood: str, statistics: Statistics) -> nn.Module:
-    if likelihood == "bernoulli":
-        return Bernoulli()
-    return Gaussian(torch.as_tensor(statistics.target_spread))
 
 
 def principal_factors(

@@ -29,13 +29,13 @@ class LabelsByEvidence(VariationalAutoencoder):
 
     _private_state = (*VariationalAutoencoder._private_state, "_condition", "_labeller")
 
-    def _store(self, net, fitting) -> None:
-        super()._store(net, fitting)
+    def _store(self, trained, trainer) -> None:
+        super()._store(trained, trainer)
         self._labeller = None
         if isinstance(self._condition, Labels):
-            codes = self._encode(fitting.dataset)
+            codes = self._encode(trainer.dataset)
             if codes.std(axis=0).all():  # else codes tell nothing apart
-                labels = fitting.dataset.condition.argmax(axis=1)
+                labels = trainer.dataset.condition.argmax(axis=1)
                 self._labeller = GaussianNB().fit(codes, labels)
 
     def _provisional(self, net) -> dict:
@@ -46,7 +46,7 @@ class LabelsByEvidence(VariationalAutoencoder):
 
     # Conditions.
 
-    def _rows(self, X, y) -> Dataset:
+    def _make_query(self, X, y) -> Dataset:
         """X with its condition, which is inferred if there is no y."""
         check_is_fitted(self)
         X = self._validate(X)

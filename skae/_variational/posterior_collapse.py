@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skae._data.dataset import Batch, Dataset
-from skae._training.net import AutoencoderNet
+from skae._training.inference import apply
 from skae._utils.warnings import warn_caller
 from skae._variational.module import VariationalModule, kl_from_standard_normal
 from skae._variational.sample_quality import (
@@ -39,10 +39,10 @@ class Usage(NamedTuple):
 
     @classmethod
     def of(
-        cls, net: AutoencoderNet, dataset: Dataset, dtype: torch.dtype, chunk: int
+        cls, module: VariationalModule, dataset: Dataset, dtype: torch.dtype, chunk: int
     ) -> "Usage":
         totals, extremes = None, None
-        for sums, outermost in net.apply(_sum_up, dataset, dtype, chunk):
+        for sums, outermost in apply(module, _sum_up, dataset, dtype, chunk):
             totals = sums if totals is None else totals + sums
             seen = outermost if extremes is None else torch.cat([extremes, outermost])
             extremes = torch.stack(seen.aminmax(dim=0))

@@ -3,11 +3,6 @@
 Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014.
 """
 
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
-
-from skae._base.sampling import check_count
-from skae._data.dataset import Dataset
 from skae._utils.docstrings import documented
 from skae._variational.base import VariationalAutoencoder
 
@@ -135,10 +130,6 @@ class VAETransformer(VariationalAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _rows(self, X) -> Dataset:
-        check_is_fitted(self)
-        return Dataset(self._validate(X))
-
     def posterior(self, X):
         """Say which codes a row may have.
 
@@ -155,7 +146,7 @@ class VAETransformer(VariationalAutoencoder):
         deviation : ndarray of shape (n_samples, n_components)
             Standard deviations of the posterior, 1 where a component says nothing.
         """
-        return self._moments(self._rows(X))
+        return self._moments(self._make_query(X))
 
     def score_samples(self, X):
         """Log-likelihood of each row, in nats.
@@ -177,7 +168,7 @@ class VAETransformer(VariationalAutoencoder):
         scores : ndarray of shape (n_samples,), float64
             Log-likelihoods. Higher is better.
         """
-        return self._evidence(self._rows(X))
+        return self._evidence(self._make_query(X))
 
     def score(self, X, y=None):
         """Return the mean of :meth:`score_samples`.
@@ -217,70 +208,7 @@ class VAETransformer(VariationalAutoencoder):
         X : ndarray of shape (n_samples, n_features), float64
             Rows in the units of the training data.
         """
-        check_is_fitted(self)
-        check_count(n_samples, "n_samples")
-        random_state = check_random_state(random_state)
-        codes = self._draw_codes(n_samples, random_state)
-        return self._generate(codes, None, noise, random_state)
-
-    def interpolate(self, X_from, X_to, n_steps=10):
-        """Lead from rows to others through the space of codes.
-
-        Parameters
-        ----------
-        X_from, X_to : array-like of shape (n_pairs, n_features)
-            Where paths begin, and where they end.
-
-        n_steps : int, default=10
-            Rows of a path, both ends included.
-
-        Returns
-        -------
-        paths : ndarray of shape (n_pairs, n_steps, n_features)
-            What the codes on the straight line decode to; the ends are the
-            reconstructions of the rows given.
-        """
-        return self._interpolate(self._rows(X_from), self._rows(X_to), n_steps)
-
-    def traverse(self, component, values, at=None):
-        """Show what a component does.
-
-        Parameters
-        ----------
-        component : int
-            Which one, from 0.
-
-        values : array-like of shape (n_values,)
-            Values that it takes in turn; the prior's standard deviation is 1.
-
-        at : array-like of shape (n_rows, n_features), default=None
-            Rows whose codes the others stay at. None is the centre of the prior, 0.
-
-        Returns
-        -------
-        X : ndarray of shape (n_values, n_features) or (n_rows, n_values, n_features)
-            What the codes decode to; with ``at=None`` there is no axis of rows.
-        """
-        check_is_fitted(self)
-        codes = self._centre() if at is None else self._encode(self._rows(at))
-        swept = self._traverse(component, values, codes, None)
-        return swept[0] if at is None else swept
-
-    def direction(self, X_from, X_to):
-        """Return the code of a difference, for arithmetic on codes.
-
-        Parameters
-        ----------
-        X_from, X_to : array-like of shape (n_rows, n_features)
-            Rows without and with what the direction is to mean; their numbers may differ.
-
-        Returns
-        -------
-        direction : ndarray of shape (n_components,)
-            From the mean code of ``X_from`` to that of ``X_to``. Rows get what ``X_to``
-            has by ``inverse_transform(transform(X) + direction)``.
-        """
-        return self._direction(self._rows(X_from), self._rows(X_to))
+        return self._sample(n_samples, None, random_state, noise=noise)
 
     def diagnose(self, X):
         """Say how well the model generates what the rows are made of.
@@ -304,4 +232,4 @@ class VAETransformer(VariationalAutoencoder):
             Features are in units of their standard deviation there, and samples
             without noise; a neighbourhood reaches to the fifth nearest row.
         """
-        return self._figures(self._rows(X))
+        return self._figures(self._make_query(X))

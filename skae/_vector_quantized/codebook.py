@@ -1,163 +1,167 @@
-"""Code books: each part of a code becomes the nearest of a finite number of words.
+"""Vector quantisation: each position of a code is replaced by the nearest code vector.
 
 van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning", NeurIPS
-2017: words follow the codes as running means, which is k-means a batch at a time.
-Patané & Russo, "The enhanced LBG algorithm", Neural Networks 14(9), 2001: a word goes
-where it is worth more, so that none is dead and the start hardly matters.
+2017: code vectors are moving averages of the encodings, which is mini-batch k-means.
+Patané & Russo, "The enhanced LBG algorithm", Neural Networks 14(9), 2001: code vectors of
+low utility are relocated, so that none is dead and the initialisation hardly matters.
 """
 
 import torch
 from torch import Tensor, nn
 
-# Steps that running means look back at, at the beginning and at the end of the training:
-# while codes move fast, words have to.
+# Window of the moving averages, in steps, at the beginning and at the end of training:
+# encodings change fast at first.
 FIRST_WINDOW, LAST_WINDOW = 10.0, 100.0
-# What a word spares its codes is taken every so many steps, and weighs a part then.
-EVERY, PART = 4, 0.25
-# Of so many codes of a batch, the best are where words may go ...
-CANDIDATES = 8
-# ... if they are worth more there by this factor (a batch's estimates are rough) ...
-MARGIN = 2.0
-# ... and there is time left to settle.
-SETTLED_FROM = 0.7
+# Steps between updates of the removal cost, and the weight of each update.
+COST_INTERVAL, COST_WEIGHT = 4, 0.25
+# Number of encodings of a batch that are tried as new places of code vectors ...
+N_CANDIDATES = 8
+# ... least ratio of the gain to the removal cost (estimates from a batch are noisy) ...
+MIN_GAIN_RATIO = 2.0
+# ... and fraction of the training after which no code vector is relocated.
+RELOCATE_UNTIL = 0.7
 
 
-class Quantiser(nn.Module):
-    """Code books for the positions of a code: one for each, or one for all.
+class VectorQuantizer(nn.Module):
+    """Codebooks for the positions of a code: one per position, or one for all.
 
     Parameters
     ----------
-    books : Tensor of shape (n_books, n_codes, code_dim)
-        The words to begin with.
+    codebooks : Tensor of shape (n_codebooks, n_codes, code_dim)
+        The initial code vectors.
     """
 
-    def __init__(self, books: Tensor):
+    def __init__(self, codebooks: Tensor):
         super().__init__()
-        self.register_buffer("books", books.float())
-        # How often each is the nearest, and how much farther the next one is then.
-        self.register_buffer("share", torch.full(books.shape[:2], 1.0 / books.shape[1]))
-        self.register_buffer("gap", torch.zeros(books.shape[:2]))
-        self.n_followed = 0  # batches
+        shape = codebooks.shape[:2]
+        self.register_buffer("codebooks", codebooks.float())
+        # Fraction of the encodings assigned to each code vector, and the mean increase of
+        # their squared distance if it were removed.
+        self.register_buffer("usage", torch.full(shape, 1.0 / codebooks.shape[1]))
+        self.register_buffer("removal_cost", torch.zeros(shape))
+        self.n_updates = 0
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the nearest words (n_rows, n_positions, code_dim), and their numbers."""
+        """Nearest code vectors (n_samples, n_positions, code_dim), and their indices."""
         index = self.nearest(code)
         return self.look_up(index), index
 
     def nearest(self, code: Tensor) -> Tensor:
-        """(n_rows, n_positions, code_dim) -> (n_rows, n_positions)."""
-        index = self._half_distance(self._by_book(code)).argmin(dim=-1)
-        if len(self.books) == 1:
+        """(n_samples, n_positions, code_dim) -> (n_samples, n_positions)."""
+        index = self._half_distance(self._by_codebook(code)).argmin(dim=-1)
+        if len(self.codebooks) == 1:
             return index[0].unflatten(0, (-1, code.shape[1]))
         return index.T
 
     def look_up(self, index: Tensor) -> Tensor:
-        """(n_rows, n_positions) -> (n_rows, n_positions, code_dim)."""
-        return self.books[torch.arange(len(self.books), device=index.device), index]
+        """(n_samples, n_positions) -> (n_samples, n_positions, code_dim)."""
+        return self.codebooks[
+            torch.arange(len(self.codebooks), device=index.device), index
+        ]
 
     @property
     def perplexity(self) -> Tensor:
-        """How many words are in use, were all used alike; the mean over books."""
-        return torch.special.entr(self.share).sum(dim=-1).exp().mean()
+        """Effective number of code vectors in use, averaged over codebooks."""
+        return torch.special.entr(self.usage).sum(dim=-1).exp().mean()
 
-    def _by_book(self, values: Tensor) -> Tensor:
-        """Put what shares a book side by side: (n_books, n, ...)."""
-        if len(self.books) == 1:
+    def _by_codebook(self, values: Tensor) -> Tensor:
+        """Group values by codebook: (n_codebooks, n, ...)."""
+        if len(self.codebooks) == 1:
             return values.flatten(0, 1)[None]
         return values.transpose(0, 1)
 
     def _half_distance(self, code: Tensor) -> Tensor:
-        """Half the squared distance, but for a part that all words have in common."""
-        own = self.books.square().sum(dim=-1)[:, None] / 2
-        return torch.baddbmm(own, code, self.books.mT, alpha=-1.0)
+        """Half the squared distance, up to a constant of all code vectors."""
+        half_norm = self.codebooks.square().sum(dim=-1)[:, None] / 2
+        return torch.baddbmm(half_norm, code, self.codebooks.mT, alpha=-1.0)
 
-    # In the course of training.
-
-    @torch.no_grad()
-    def weigh(self, code: Tensor) -> None:
-        """Begin with what each word is worth for these codes."""
-        self.share.copy_(self._count(self._by_book(self.nearest(code))))
-        self._estimate(self._by_book(code), 1.0)
+    # Training.
 
     @torch.no_grad()
-    def follow(
+    def initialize_statistics(self, code: Tensor) -> None:
+        """Set usage and removal cost from the encodings of the training data."""
+        self.usage.copy_(self._usage(self._by_codebook(self.nearest(code))))
+        self._update_removal_cost(self._by_codebook(code), 1.0)
+
+    @torch.no_grad()
+    def update(
         self,
         code: Tensor,
         index: Tensor,
         done: float,
         generator: torch.Generator | None,
     ) -> None:
-        """Move each word towards the mean of the codes that it is nearest to.
+        """Update the moving averages: each code vector is the mean of its encodings.
 
         Parameters
         ----------
-        code : Tensor of shape (n_rows, n_positions, code_dim)
-            Codes of a batch.
+        code : Tensor of shape (n_samples, n_positions, code_dim)
+            Encodings of a batch.
 
-        index : Tensor of shape (n_rows, n_positions)
-            The word nearest to each.
+        index : Tensor of shape (n_samples, n_positions)
+            Index of the code vector nearest to each.
 
         done : float
-            How much of the training is done.
+            Fraction of the training steps done.
 
         generator : torch.Generator
-            Draws where words may go.
+            Draws the candidates for relocation.
         """
-        code, index = self._by_book(code), self._by_book(index)
+        code, index = self._by_codebook(code), self._by_codebook(index)
         step = 1 / (FIRST_WINDOW + (LAST_WINDOW - FIRST_WINDOW) * done)
-        share = self._count(index)
-        self.share.lerp_(share, step)
-        total = torch.zeros_like(self.books)
-        places = index[..., None].expand_as(code)
-        total.scatter_add_(1, places, code).div_(code.shape[1])
-        # The running sum over the running count moves by the new codes' part in both.
-        part = step / self.share.clamp(min=1e-12)
-        self.books += part[..., None] * (total - share[..., None] * self.books)
-        self.n_followed += 1
-        if self.n_followed % EVERY == 0:
-            error = self._estimate(code, PART)
-            if done < SETTLED_FROM and code.shape[1] > 1:
+        usage = self._usage(index)
+        self.usage.lerp_(usage, step)
+        total = torch.zeros_like(self.codebooks)
+        total.scatter_add_(1, index[..., None].expand_as(code), code).div_(code.shape[1])
+        # Moving sum over moving count, written as an update of their ratio.
+        rate = step / self.usage.clamp(min=1e-12)
+        self.codebooks += rate[..., None] * (total - usage[..., None] * self.codebooks)
+        self.n_updates += 1
+        if self.n_updates % COST_INTERVAL == 0:
+            error = self._update_removal_cost(code, COST_WEIGHT)
+            if done < RELOCATE_UNTIL and code.shape[1] > 1:
                 self._relocate(code, error, generator)
 
-    def _count(self, index: Tensor) -> Tensor:
-        """Of the codes of a book, the share that is nearest to each word."""
-        ones = torch.ones_like(index, dtype=self.share.dtype)
-        count = torch.zeros_like(self.share).scatter_add_(1, index, ones)
+    def _usage(self, index: Tensor) -> Tensor:
+        """Fraction of the encodings that are assigned to each code vector."""
+        ones = torch.ones_like(index, dtype=self.usage.dtype)
+        count = torch.zeros_like(self.usage).scatter_add_(1, index, ones)
         return count / index.shape[1]
 
-    def _estimate(self, code: Tensor, part: float) -> Tensor:
-        """Update the gaps by a batch; return the squared error of each code."""
+    def _update_removal_cost(self, code: Tensor, weight: float) -> Tensor:
+        """Update the removal costs by a batch; return the squared errors."""
         distance = 2 * self._half_distance(code)
-        n_found = min(2, distance.shape[-1])
-        found, places = distance.topk(n_found, dim=-1, largest=False)
-        index = places[..., 0]
-        gap = torch.zeros_like(self.gap)
-        gap.scatter_add_(1, index, found[..., -1] - found[..., 0])
-        count = self._count(index) * index.shape[1]
-        part = torch.where(count > 0, part, 0.0)
-        self.gap.lerp_(gap / count.clamp(min=1.0), part)
-        return (found[..., 0] + code.square().sum(dim=-1)).clamp_(min=0.0)
+        n_nearest = min(2, distance.shape[-1])
+        nearest, indices = distance.topk(n_nearest, dim=-1, largest=False)
+        index = indices[..., 0]
+        cost = torch.zeros_like(self.removal_cost)
+        cost.scatter_add_(1, index, nearest[..., -1] - nearest[..., 0])
+        count = self._usage(index) * index.shape[1]
+        weight = torch.where(count > 0, weight, 0.0)
+        self.removal_cost.lerp_(cost / count.clamp(min=1.0), weight)
+        return (nearest[..., 0] + code.square().sum(dim=-1)).clamp_(min=0.0)
 
     def _relocate(
         self, code: Tensor, error: Tensor, generator: torch.Generator | None
     ) -> None:
-        """Move words that are worth least to codes where they would be worth more."""
-        n_samples, n_codes = code.shape[1], self.books.shape[1]
-        # Drawn by their error, as k-means++ does. Where there is none, there is no gain.
+        """Move the code vectors of least utility to encodings of large error."""
+        n_samples, n_codes = code.shape[1], self.codebooks.shape[1]
+        # Drawn in proportion to the error, as in k-means++; without error, without gain.
         weights = error + error.amax(dim=1, keepdim=True).clamp(min=1e-30) * 1e-12
-        n_tried = min(CANDIDATES, n_samples)
-        drawn = torch.multinomial(weights, n_tried, generator=generator)
-        tried = code.gather(1, drawn[..., None].expand(-1, -1, code.shape[2]))
-        gain = (error[..., None] - torch.cdist(code, tried).square()).clamp_(min=0.0)
-        # Without the code itself, which any word would meet.
+        n_candidates = min(N_CANDIDATES, n_samples)
+        drawn = torch.multinomial(weights, n_candidates, generator=generator)
+        candidate = code.gather(1, drawn[..., None].expand(-1, -1, code.shape[2]))
+        gain = (error[..., None] - torch.cdist(code, candidate).square()).clamp_(min=0.0)
+        # Excluding the candidate itself, whose error any code vector there reduces to 0.
         gain = (gain.sum(dim=1) - error.gather(1, drawn)) / (n_samples - 1)
-        n_moved = min(n_tried, max(1, n_codes // 32))
+        n_moved = min(n_candidates, max(1, n_codes // 32))
         gain, best = gain.topk(n_moved, dim=1)
-        # By so much would the error grow without the word.
-        worth, least = (self.share * self.gap).topk(n_moved, dim=1, largest=False)
-        book, place = (gain > MARGIN * worth).nonzero(as_tuple=True)
-        word = least[book, place]
-        self.books[book, word] = tried[book, best[book, place]]
-        share = 0.1 / n_codes  # little inertia at first
-        self.share[book, word] = share
-        self.gap[book, word] = gain[book, place] / share
+        # Utility: increase of the mean error without the code vector.
+        utility = self.usage * self.removal_cost
+        utility, least_useful = utility.topk(n_moved, dim=1, largest=False)
+        book, rank = (gain > MIN_GAIN_RATIO * utility).nonzero(as_tuple=True)
+        index = least_useful[book, rank]
+        self.codebooks[book, index] = candidate[book, best[book, rank]]
+        usage = 0.1 / n_codes  # small, so that the first updates are large
+        self.usage[book, index] = usage
+        self.removal_cost[book, index] = gain[book, rank] / usage

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
-from torch import Tensor
+from torch import Tensor, nn
 
-from skae._base.initialization import make_components
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe
-from skae._vector_quantized.codebook import Quantiser
+from skae._nn.scaling import Standardizer
+from skae._vector_quantized.codebook import VectorQuantizer
 
-SAMPLE_ROWS, SAMPLE_VALUES = 10_000, 2**26
-COMPARED_ROWS = 4_000  # by which the two maps are compared, one half of them
+MAX_SAMPLES, MAX_VALUES = 10_000, 2**26
+COMPARED_SAMPLES = 4_000  # by which the two maps are compared, one half of them
 FAINT = 1e-6  # a variance that counts for nothing, beside the largest
 
 
@@ -74,20 +74,20 @@ def describe_sampled(
         Whether there is one book for all positions.
     """
     found = describe(dataset, n_positions * code_dim, trained)
-    n_some = min(len(trained), SAMPLE_ROWS, max(1, SAMPLE_VALUES // dataset.n_features))
+    n_some = min(len(trained), MAX_SAMPLES, max(1, MAX_VALUES // dataset.n_features))
     some = trained.subset(np.linspace(0, len(trained) - 1, n_some).astype(int))
     sample = some[:].x.numpy()
-    starts = [deal_out(found, n_positions)]
+    starts = [allocate_components(found, n_positions)]
     if n_positions > 1 and not shared:
-        starts.append(in_blocks(found, sample, n_positions))
-        errors = [quantisation_error(s, sample, n_positions, n_codes) for s in starts]
+        starts.append(feature_blocks(found, sample, n_positions))
+        errors = [quantization_error(s, sample, n_positions, n_codes) for s in starts]
         starts = [starts[int(np.argmin(errors))]]
     return SampledStatistics(
         **vars(starts[0]), sample=sample, n_codes=n_codes, code_dim=code_dim
     )
 
 
-def deal_out(statistics: Statistics, n_positions: int) -> Statistics:
+def allocate_components(statistics: Statistics, n_positions: int) -> Statistics:
     """Order components so that positions share the variance evenly, by product."""
     variances = np.square(statistics.deviations)
     least = max(FAINT * variances[0], np.finfo(np.float64).tiny)
@@ -107,7 +107,9 @@ def deal_out(statistics: Statistics, n_positions: int) -> Statistics:
     )
 
 
-def in_blocks(statistics: Statistics, sample: np.ndarray, n_positions: int) -> Statistics:
+def feature_blocks(
+    statistics: Statistics, sample: np.ndarray, n_positions: int
+) -> Statistics:
     """Give each position a block of neighbouring columns, and their components."""
     components = np.zeros_like(statistics.components)
     deviations = np.zeros_like(statistics.deviations)
@@ -121,43 +123,47 @@ def in_blocks(statistics: Statistics, sample: np.ndarray, n_positions: int) -> S
     return replace(statistics, components=components, deviations=deviations)
 
 
-def quantisation_error(
+def quantization_error(
     statistics: Statistics, sample: np.ndarray, n_positions: int, n_codes: int
 ) -> float:
     """Of one half of some rows, by code books of the other half."""
-    few = sample[:: -(-len(sample) // COMPARED_ROWS)] - statistics.mean
+    few = sample[:: -(-len(sample) // COMPARED_SAMPLES)] - statistics.mean
     half = -(-len(few) // 2)
     code = few @ statistics.components
     error = np.square(few[half:]).sum() - np.square(code[half:]).sum()
     for part in np.split(code, n_positions, axis=1):
         known = torch.as_tensor(part[:half])
-        words = begin_with_means(known, n_codes, seed=0).numpy()
+        words = kmeans_codebook(known, n_codes, seed=0).numpy()
         distances = np.square(words).sum(axis=1) - 2 * part[half:] @ words.T
         error += (distances.min(axis=1) + np.square(part[half:]).sum(axis=1)).sum()
     return float(error)
 
 
-def make_quantised_components(estimator, statistics: SampledStatistics) -> dict:
-    """Return the arguments of :class:`skae._vector_quantized.module.QuantisedModule`."""
-    n_positions = estimator.n_components
-    unit = np.full(n_positions * statistics.code_dim, statistics.code_unit)
-    parts = make_components(estimator, statistics, unit)
+def make_quantizer(
+    encoder: nn.Module,
+    inputs: Standardizer,
+    statistics: SampledStatistics,
+    *,
+    n_positions: int,
+    shared: bool,
+    codebook_init: str,
+) -> VectorQuantizer:
+    """Initialise codebooks by what the untrained encoder returns for some samples."""
     with torch.no_grad():
-        x = parts["inputs"](torch.as_tensor(statistics.sample)).float()
-        encoder = parts["encoder"].eval()
-        code = encoder(x).unflatten(1, (n_positions, -1))
+        x = inputs(torch.as_tensor(statistics.sample)).float()
+        code = encoder.eval()(x).unflatten(1, (n_positions, -1))
         encoder.train()
-    by_book = code.transpose(0, 1)
-    if estimator.shared_codebook:
-        by_book = by_book.flatten(0, 1)[None]
-    begin = STARTS[estimator.codebook_init]
-    books = [begin(part, statistics.n_codes) for part in by_book]
-    quantiser = Quantiser(torch.stack(books))
-    quantiser.weigh(code)
-    return {**parts, "quantiser": quantiser, "n_positions": n_positions}
+    by_codebook = code.transpose(0, 1)
+    if shared:
+        by_codebook = by_codebook.flatten(0, 1)[None]
+    initialize = CODEBOOK_INITS[codebook_init]
+    codebooks = [initialize(part, statistics.n_codes) for part in by_codebook]
+    quantizer = VectorQuantizer(torch.stack(codebooks))
+    quantizer.initialize_statistics(code)
+    return quantizer
 
 
-def begin_with_means(code: Tensor, n_codes: int, seed: int | None = None) -> Tensor:
+def kmeans_codebook(code: Tensor, n_codes: int, seed: int | None = None) -> Tensor:
     """Words at the centres of clusters."""
     if seed is None:
         seed = int(torch.randint(2**31 - 1, ()))
@@ -166,14 +172,14 @@ def begin_with_means(code: Tensor, n_codes: int, seed: int | None = None) -> Ten
     means = KMeans(n_found, n_init=1, max_iter=50, random_state=seed).fit(code.numpy())
     words = torch.as_tensor(means.cluster_centers_)
     # Words that there is no use for wait where they can be told apart.
-    return torch.cat([words, begin_at_random(code, n_codes - n_found)])
+    return torch.cat([words, random_codebook(code, n_codes - n_found)])
 
 
-def begin_at_random(code: Tensor, n_codes: int) -> Tensor:
+def random_codebook(code: Tensor, n_codes: int) -> Tensor:
     """Words drawn from a normal density, column by column with the codes' moments."""
     spread = code.std(dim=0, correction=0)
     noise = torch.randn(n_codes, code.shape[1], dtype=code.dtype)
     return code.mean(dim=0) + spread * noise
 
 
-STARTS = {"kmeans": begin_with_means, "random": begin_at_random}
+CODEBOOK_INITS = {"kmeans": kmeans_codebook, "random": random_codebook}

@@ -6,11 +6,13 @@ from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
 from skae._training.adamw import FlatAdamW
+from skae._training.inference import to_device
 from skae._training.net import AutoencoderNet
 from skae._training.validation import count_valid, hold_out
-from skae._utils.runtime import borrowed_generator, count_weights, suitable_threads
+from skae._utils.random import seeded_default_generator
+from skae._utils.threads import count_weights, suitable_threads
 from skae._vector_quantized.transformer_prior import (
-    CodePrior,
+    TransformerPrior,
     sequence_nats,
     smoothed_log_share,
 )
@@ -24,10 +26,10 @@ class PriorNet(AutoencoderNet):
     """An :class:`AutoencoderNet` whose rows are numbers of words."""
 
     def prepare(self, batch: Batch) -> Batch:
-        index = self.to_device(batch.x)
-        return Batch(index, index, self.to_device(batch.condition))
+        index = to_device(self.module_, batch.x)
+        return Batch(index, index, to_device(self.module_, batch.condition))
 
-    def row_losses(self, batch: Batch) -> Tensor:
+    def sample_losses(self, batch: Batch) -> Tensor:
         return sequence_nats(self.module_, batch)
 
 
@@ -41,7 +43,7 @@ def fit_prior(
     validation_fraction: float | None,
     seed: int,
     device: torch.device,
-) -> PriorNet:
+) -> TransformerPrior:
     """Fit a density to code sequences.
 
     Parameters
@@ -82,7 +84,7 @@ def fit_prior(
     n_steps = int(np.clip(600 * np.sqrt(len(dataset) / 1000), 150, 6000))
     if n_epochs is not None:
         n_steps = n_epochs * -(-len(train) // batch_size)
-    with borrowed_generator(seed, device), torch.device("cpu"):
+    with seeded_default_generator(seed, device), torch.device("cpu"):
         prior = _untrained(train, n_codes, shared)
     net = PriorNet(
         prior,
@@ -102,13 +104,13 @@ def fit_prior(
     )
     with suitable_threads(count_weights(prior) * numbers.shape[1], batch_size):
         net.fit((train, valid))
-    net.finish(list(net.history))
-    return net
+    (trained,) = net.finish()
+    return trained.module
 
 
-def _untrained(dataset: Dataset, n_codes: int, shared: bool) -> CodePrior:
+def _untrained(dataset: Dataset, n_codes: int, shared: bool) -> TransformerPrior:
     batch = dataset[:]
     counts = [torch.bincount(column, minlength=n_codes) for column in batch.x.T]
     n_conditions = 0 if batch.condition is None else batch.condition.shape[1]
     share = smoothed_log_share(torch.stack(counts))
-    return CodePrior(share, 1 if shared else len(counts), n_conditions)
+    return TransformerPrior(share, 1 if shared else len(counts), n_conditions)

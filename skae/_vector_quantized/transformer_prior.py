@@ -17,7 +17,7 @@ WIDTH, N_HEADS, N_LAYERS = 64, 4, 2
 DROPPED = 0.2
 
 
-class CodePrior(TrainableModule):
+class TransformerPrior(TrainableModule):
     """p(first word) p(second | first) ..., the condition known throughout.
 
     It starts at the shares of the words, position by position, as if words had nothing
@@ -134,7 +134,7 @@ def smoothed_log_share(counts: Tensor) -> Tensor:
     return (counts / counts.sum(dim=-1, keepdim=True)).log()
 
 
-def sequence_nats(prior: CodePrior, batch: Batch) -> Tensor:
+def sequence_nats(prior: TransformerPrior, batch: Batch) -> Tensor:
     """Minus the log-likelihood of each sequence of a batch."""
     condition = batch.condition
     return prior.nats(

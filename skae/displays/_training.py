@@ -193,7 +193,7 @@ def _chosen_epoch(estimator) -> int | None:
     if not any(stage.startswith(("fold", "validate")) for stage in stages):
         return None
     # n_iter_ is never 0, as scikit-learn has it.
-    return 0 if estimator.net_.kept_step_ == 0 else estimator.n_iter_
+    return 0 if estimator.best_step_ == 0 else estimator.n_iter_
 
 
 def _loss_unit(estimator) -> str:

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._base.initialization import make_components
 from skae._data.dataset import Dataset
 from skae._nn.autoencoder import AutoencoderModule
 from tests.toy import ToyDenoiser
@@ -34,7 +33,7 @@ class Watchful(ToyDenoiser):
         return Dataset(X, target=y[:, :3], condition=y[:, 3:])
 
     def _make_module(self, statistics):
-        return WatchfulModule(**make_components(self, statistics))
+        return WatchfulModule(**self._make_components(statistics))
 
 
 def test_targets_of_another_width_and_unit_are_learned_given_the_condition(X):

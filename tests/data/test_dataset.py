@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from skae._data.dataset import (
-    RUN,
-    RUNS_AT_ONCE,
+    BLOCK,
+    BLOCKS_AT_ONCE,
     Batch,
     Dataset,
     ShuffledBatches,
@@ -52,7 +52,7 @@ def test_uncached_batches_have_the_rows_of_cached_ones(kind):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 3 * RUN * RUNS_AT_ONCE), st.integers(0, 2**31 - 1))
+@given(st.integers(1, 3 * BLOCK * BLOCKS_AT_ONCE), st.integers(0, 2**31 - 1))
 def test_nearby_order_has_every_row_once(n_samples, seed):
     order = nearby_order(n_samples, torch.Generator().manual_seed(seed))
 
@@ -60,11 +60,11 @@ def test_nearby_order_has_every_row_once(n_samples, seed):
 
 
 def test_nearby_order_reads_few_pages_at_a_time():
-    order = nearby_order(100 * RUN * RUNS_AT_ONCE, torch.Generator().manual_seed(0))
+    order = nearby_order(100 * BLOCK * BLOCKS_AT_ONCE, torch.Generator().manual_seed(0))
 
-    runs_read = (order[: RUN * RUNS_AT_ONCE] // RUN).unique()
+    runs_read = (order[: BLOCK * BLOCKS_AT_ONCE] // BLOCK).unique()
 
-    assert len(runs_read) == RUNS_AT_ONCE
+    assert len(runs_read) == BLOCKS_AT_ONCE
 
 
 @pytest.mark.parametrize("view", ["reversed", "fortran", "read-only", "list of rows"])

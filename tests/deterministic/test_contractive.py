@@ -23,6 +23,7 @@ from skae._deterministic.jacobian import (
     whitener,
 )
 from skae._nn.backprop import KNOWN, written_out
+from skae._training.inference import module_for
 from skae.losses import LOSSES, ReconstructionLoss
 from skae.networks import ACTIVATIONS, mlp
 from tests.nn.test_backprop import D, autoencoder, gradients
@@ -135,7 +136,7 @@ def test_every_activation_has_a_second_derivative():
 
 def sensitivity(estimator, X):
     """Root mean squared Jacobians, of codes scaled by their deviation and of rows."""
-    module = estimator.net_.module_for(torch.float64)
+    module = module_for(estimator.module_, torch.float64)
     X = torch.tensor(X)
     with torch.no_grad():
         code = vmap(jacrev(lambda x: module.encode(x[None])[0]))(X)
@@ -236,5 +237,5 @@ def test_odd_shapes(shape, k):
 def test_refuses_what_makes_no_sense(X):
     with pytest.raises(ValueError, match="penalty"):
         quick(penalty=-1.0).fit(X)
-    with pytest.raises(ValueError, match="needs values in"):
+    with pytest.raises(ValueError, match="requires values in"):
         quick(loss="bernoulli").fit(X)

@@ -22,7 +22,7 @@ from skae import AutoencoderTransformer, DenoisingAE
 from skae._data import statistics as statistics_module
 from skae._data.dataset import Dataset
 from skae._deterministic.corruption import KINDS, SHARES, CorruptedDataset, Corruption
-from skae._nn.autoencoder import Standardizer
+from skae._nn.scaling import Standardizer
 from skae.metrics import reconstruction_r2
 
 quick = partial(DenoisingAE, max_iter=3, random_state=0)
@@ -215,7 +215,7 @@ def test_a_code_wider_than_the_rows_does_not_copy_them(X, recwarn):
     wide = DenoisingAE(10, noise_level=0.5, random_state=0).fit(X[:150])
     assert not recwarn.list
 
-    with pytest.warns(match="not less than n_features"):
+    with pytest.warns(match="should be less than n_features"):
         copier = AutoencoderTransformer(10, random_state=0).fit(X[:150])
 
     noise = np.square(spoilt - X)[150:].mean()
@@ -326,14 +326,14 @@ def test_goes_through_pickle_clone_search_and_parts(X):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"noise_level": (0.5, 0.1)}, "noise_level=\\(0.5, 0.1\\) must be a number"),
-        ({"noise_level": (0.5,)}, "noise_level=\\(0.5,\\) must be a number"),
-        ({"noise_level": ("a", "b")}, "must be a number"),
+        ({"noise_level": (0.5, 0.1)}, "noise_level=\\(0.5, 0.1\\) must be a non-negative number"),
+        ({"noise_level": (0.5,)}, "noise_level=\\(0.5,\\) must be a non-negative number"),
+        ({"noise_level": ("a", "b")}, "must be a non-negative number"),
         ({"noise_level": -1.0}, "noise_level"),
-        *(({"corruption": k, "noise_level": 1.5}, "cannot exceed 1") for k in SHARES),
+        *(({"corruption": k, "noise_level": 1.5}, "must not exceed 1") for k in SHARES),
         ({"corruption": "rain"}, "corruption"),
         ({"corruption": "paired"}, "requires y to be passed to fit"),
-        ({"loss": "bernoulli"}, "needs values in \\[0, 1\\]"),
+        ({"loss": "bernoulli"}, "requires values in \\[0, 1\\]"),
     ],
 )
 def test_refuses_what_makes_no_sense(parameters, message, X):
@@ -350,7 +350,7 @@ def test_refuses_targets_that_do_not_fit(X):
     paired.fit(X, X[:, :3])
     with pytest.raises(ValueError, match="requires y to be passed to score_samples"):
         paired.score(X)
-    with pytest.raises(ValueError, match="y has 2 columns, .* n_outputs_=3"):
+    with pytest.raises(ValueError, match="y has 2 features, .* n_outputs_=3"):
         paired.score(X, X[:, :2])
     with pytest.raises(ValueError, match="'n_outputs': 3"):
         paired.partial_fit(X, X[:, :2])

@@ -241,7 +241,7 @@ def test_folds_are_drawn_over_each_other(wine):
 
 def test_a_start_that_was_kept_is_said(wine):
     kept = AutoencoderTransformer(4, random_state=0).fit(wine[0])
-    assert kept.net_.kept_step_ == 0
+    assert kept.best_step_ == 0
 
     display = TrainingDisplay.from_estimator(kept)
 
@@ -255,7 +255,7 @@ def test_the_chosen_epoch_of_many_rows_is_that_of_the_weights_kept():
     fitted = AutoencoderTransformer(1, random_state=0, max_iter=8).fit(X)
     display = TrainingDisplay.from_estimator(fitted)
 
-    assert set(fitted.history_["stage"]) == {"validate"} and fitted.net_.kept_step_ > 0
+    assert set(fitted.history_["stage"]) == {"validate"} and fitted.best_step_ > 0
     assert_array_equal(display.chosen_.get_xdata(), [fitted.n_iter_] * 2)
 
 

@@ -6,13 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skae._nn.autoencoder import (
-    CodeBasis,
-    LinearPath,
-    Probability,
-    Standardizer,
-    zero_initialize,
-)
+from skae._nn.code_basis import CodeBasis
+from skae._nn.linear_path import LinearPath, zero_initialize
+from skae._nn.scaling import Probability, Standardizer
 from skae.networks import mlp
 
 seeds = st.integers(0, 2**31 - 1)
@@ -67,12 +63,12 @@ def test_far_from_training_inputs_only_the_linear_map_is_left(seed, distance):
     learned(torch.randn(50, 3))  # in training mode: makes the box
     learned.eval()
     far = distance * torch.nn.functional.normalize(torch.randn(4, 3))
-    inside, _ = learned._inside(far)
+    clipped, _ = learned._clip(far)
 
     correction = learned(far) - far @ learned.weight
 
     # Of what it is at the edge of the box, which these random weights make any size.
-    at_the_edge = learned._correction(inside)
+    at_the_edge = learned._correction(clipped)
     assert correction.abs().max() < 5e-3 * at_the_edge.abs().max()
 
 
@@ -128,7 +124,7 @@ def test_turns_of_the_basis_add_up(seed, n_components):
     for _ in range(2):
         shift = torch.randn(n_components, dtype=torch.float64)
         rotation, _ = torch.linalg.qr(torch.randn(n_components, n_components).double())
-        basis.turn(shift, rotation)
+        basis.compose(shift, rotation)
         expected = (expected - shift) @ rotation
 
     torch.testing.assert_close(basis(codes), expected)

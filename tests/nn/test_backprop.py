@@ -6,15 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skae._nn.autoencoder import (
-    AutoencoderModule,
-    AutoencoderOutput,
-    CodeBasis,
-    LinearPath,
-    Standardizer,
-    zero_initialize,
-)
+from skae._nn.autoencoder import AutoencoderModule, AutoencoderOutput
 from skae._nn.backprop import written_out
+from skae._nn.code_basis import CodeBasis
+from skae._nn.linear_path import LinearPath, zero_initialize
+from skae._nn.scaling import Standardizer
 from skae.losses import LOSSES, ReconstructionLoss
 from skae.networks import ACTIVATIONS, mlp
 

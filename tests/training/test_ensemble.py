@@ -49,7 +49,7 @@ def test_every_member_is_the_fit_of_its_seed(X, parameters, monkeypatch):
     estimator = AutoencoderTransformer(**FAST | parameters, n_init=3)
     together = members_of_first_run(estimator, X, monkeypatch)
     monkeypatch.setattr(trainer, "can_train_together", lambda *_: False)
-    monkeypatch.setattr(trainer.Trainer, "_may_loop", True)
+    monkeypatch.setattr(trainer.Trainer, "max_epochs", 1000)
     one_by_one = members_of_first_run(estimator, X, monkeypatch)
 
     assert len(together) == 3
@@ -58,23 +58,23 @@ def test_every_member_is_the_fit_of_its_seed(X, parameters, monkeypatch):
 
 
 def members_of_first_run(estimator, X, monkeypatch):
-    """What the starts of the first run that a fit executes make of X."""
+    """Reconstructions of X by each initialisation of a fit's first run."""
     results = []
-    execute = trainer.Trainer._execute
+    train = trainer.Trainer.train
 
     def record(self, run):
-        nets = execute(self, run)
-        modules = [copy.deepcopy(net.module_).eval() for net in nets]
+        trained = train(self, run)
+        modules = [copy.deepcopy(result.module).eval() for result in trained]
         results.append([module.reconstruct(torch.from_numpy(X)) for module in modules])
-        return nets
+        return trained
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "_execute", record)
+        patch.setattr(trainer.Trainer, "train", record)
         estimator.fit(X)
     return results[0]
 
 
-def test_more_starts_are_no_worse_on_the_rows_held_out(X):
+def test_more_initialisations_are_no_worse(X):
     losses = []
     for n_init in (1, 5):
         estimator = AutoencoderTransformer(
@@ -85,7 +85,7 @@ def test_more_starts_are_no_worse_on_the_rows_held_out(X):
     assert losses[1] <= losses[0] * (1 + 1e-5)
 
 
-def test_starts_on_few_rows_are_judged_in_folds(X):
+def test_initialisations_are_validated_in_folds_of_few_samples(X):
     estimator = AutoencoderTransformer(**FAST, n_init=2).fit(X[:60])
 
     stages = list(estimator.history_["stage"].unique())
@@ -93,7 +93,7 @@ def test_starts_on_few_rows_are_judged_in_folds(X):
 
 
 @pytest.mark.parametrize("builder", [with_dropout, with_batch_norm])
-def test_networks_with_state_or_draws_can_have_several_starts(X, builder):
+def test_networks_with_state_or_draws_can_have_several_initialisations(X, builder):
     estimator = AutoencoderTransformer(**FAST, encoder=builder, n_init=2)
 
     codes = estimator.fit_transform(X)
@@ -180,14 +180,14 @@ def with_shared_layer(n_in, n_out):
 
 
 @pytest.mark.parametrize("pattern", ["*", "encoder*"])
-def test_callbacks_freeze_and_thaw_members_but_never_the_linear_map(X, pattern):
+def test_callbacks_freeze_and_unfreeze_members_but_never_the_linear_map(X, pattern):
     from skorch.callbacks import Freezer, Unfreezer
 
     callbacks = [Freezer(pattern), Unfreezer(pattern, at=4)]
     estimator = AutoencoderTransformer(**FAST, n_init=2, early_stopping=False)
     plain = estimator.fit(X).module_.encoder.weight
 
-    thawed = estimator.set_params(callbacks=callbacks).fit(X).module_.encoder
+    unfrozen = estimator.set_params(callbacks=callbacks).fit(X).module_.encoder
 
-    torch.testing.assert_close(thawed.weight, plain, rtol=0, atol=0)
-    assert thawed.change.abs().max() > 0
+    torch.testing.assert_close(unfrozen.weight, plain, rtol=0, atol=0)
+    assert unfrozen.change.abs().max() > 0

@@ -62,14 +62,14 @@ def test_a_pickle_between_two_parts_changes_nothing(parts):
 
 def test_the_optimiser_goes_on_between_parts_but_not_after_fit(parts):
     ae = AutoencoderTransformer(**FAST).partial_fit(parts[0])
-    n_steps = int(ae.net_.progress.n_steps)
+    n_steps = int(ae._optimizer_state["n_steps"])
     ae.partial_fit(parts[1])
-    assert int(ae.net_.progress.n_steps) == 2 * n_steps
+    assert int(ae._optimizer_state["n_steps"]) == 2 * n_steps
 
     ae.fit(parts[0])
-    assert not hasattr(ae.net_, "progress")
+    assert ae._optimizer_state is None
     ae.partial_fit(parts[1])
-    assert int(ae.net_.progress.n_steps) == n_steps
+    assert int(ae._optimizer_state["n_steps"]) == n_steps
 
 
 def test_epochs_and_history_add_up(parts):
@@ -96,13 +96,15 @@ def test_what_does_not_go_together_is_refused_and_nothing_is_lost(parts):
 
     with pytest.raises(ValueError, match="4 features, but .* is expecting 5"):
         ae.partial_fit(parts[0][:, :4])
-    with pytest.raises(ValueError, match="partial_fit goes on from a module made with"):
+    with pytest.raises(
+        ValueError, match="partial_fit resumes the training of a module with"
+    ):
         copy.deepcopy(ae).set_params(n_components=3).partial_fit(parts[0])
     with pytest.raises(ValueError, match="NaN"):
         ae.partial_fit(np.full((3, 5), np.nan))
 
     np.testing.assert_array_equal(ae.transform(parts[0]), codes)
-    assert not hasattr(clone(ae), "net_")
+    assert not hasattr(clone(ae), "module_")
 
 
 def test_a_part_may_be_one_row(parts):
@@ -129,7 +131,8 @@ def test_callbacks_that_freeze_or_stop_take_part(parts):
 
     stop = EarlyStopping(monitor="train_loss", patience=1, threshold=0.9)
     stopped = AutoencoderTransformer(**FAST, max_iter=9, callbacks=[stop])
-    n_steps = [int(stopped.partial_fit(part).net_.progress.n_steps) for part in parts[:2]]
+    states = [stopped.partial_fit(part)._optimizer_state for part in parts[:2]]
+    n_steps = [int(state["n_steps"]) for state in states]
     assert n_steps[0] < n_steps[1] < 9 * 16 * 2
 
     frozen = AutoencoderTransformer(**FAST, callbacks=[Freezer("encoder*")])

@@ -151,7 +151,7 @@ def test_what_y_must_not_be(iris):
         vae.transform(X[:1], [9])
     with pytest.raises(ValueError, match="types that cannot be ordered"):
         vae.fit(X, np.array([1, "b", 2.5], dtype=object)[y])
-    with pytest.raises(ValueError, match="y has 2 entries for 3 rows"):
+    with pytest.raises(ValueError, match="y has 2 entries for 3 samples"):
         vae.transform(X[:3], [0, 1])
     with pytest.raises(ValueError, match="traverse has to know"):
         vae.traverse(0, [0.0])
@@ -293,10 +293,10 @@ def test_fit_transform_does_not_see_more_than_transform_will(iris):
 def test_paths_and_traversals(fitted, iris):
     X, y = iris
 
-    paths = fitted.interpolate(X[:2], X[-2:], n_steps=5)
-    assert paths.shape == (2, 5, 4)
-    assert_allclose(paths[:, 0], fitted.reconstruct(X[:2]), atol=1e-5)
-    assert_allclose(paths[:, -1], fitted.reconstruct(X[-2:]), atol=1e-5)
+    linear_paths = fitted.interpolate(X[:2], X[-2:], n_steps=5)
+    assert linear_paths.shape == (2, 5, 4)
+    assert_allclose(linear_paths[:, 0], fitted.reconstruct(X[:2]), atol=1e-5)
+    assert_allclose(linear_paths[:, -1], fitted.reconstruct(X[-2:]), atol=1e-5)
     assert fitted.traverse(1, [-1, 0, 1], y=2).shape == (3, 4)
     assert fitted.traverse(1, [-1, 0, 1], at=X[:4]).shape == (4, 3, 4)
     assert fitted.direction(X[:50], X[50:], y=None).shape == (2,)

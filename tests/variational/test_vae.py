@@ -30,9 +30,9 @@ from torch import nn
 
 from skae import VAETransformer
 from skae._data.dataset import Batch
+from skae._training.inference import module_for
+from skae._variational.likelihoods import Bernoulli, Gaussian
 from skae._variational.module import (
-    Bernoulli,
-    Gaussian,
     NegativeELBO,
     VariationalOutput,
     kl_from_standard_normal,
@@ -135,7 +135,7 @@ def test_bounds_rise_to_the_exact_likelihood(low_rank_X):
         2, hidden_layer_sizes=(), init="random", beta=4.0, max_iter=40, random_state=0
     ).fit(X)
     exact = marginal(vae).logpdf(X).mean()
-    module = vae.net_.module_for(torch.float64)
+    module = module_for(vae.module_, torch.float64)
     batch = Batch(torch.as_tensor(X), None, None)
     generator = torch.Generator().manual_seed(0)
 
@@ -471,7 +471,7 @@ def test_bernoulli(X):
     assert (vae.score_samples(X) < 0).all()
     assert not hasattr(vae, "noise_variance_")
     for method in (vae.fit, vae.score):
-        with pytest.raises(ValueError, match=r"'bernoulli' needs values in"):
+        with pytest.raises(ValueError, match=r"'bernoulli' requires values in"):
             method(X + 1)
 
 
@@ -492,12 +492,12 @@ def test_a_density_of_codes_takes_the_place_of_the_prior(prior):
 def test_paths_lead_from_row_to_row(X):
     vae = quick(2).fit(X)
 
-    paths = vae.interpolate(X[:4], X[4:8], n_steps=7)
+    linear_paths = vae.interpolate(X[:4], X[4:8], n_steps=7)
 
-    assert paths.shape == (4, 7, 5)
-    assert_allclose(paths[:, 0], vae.reconstruct(X[:4]), atol=1e-6)
-    assert_allclose(paths[:, -1], vae.reconstruct(X[4:8]), atol=1e-6)
-    with pytest.raises(ValueError, match="X_from has 4 rows and X_to has 3"):
+    assert linear_paths.shape == (4, 7, 5)
+    assert_allclose(linear_paths[:, 0], vae.reconstruct(X[:4]), atol=1e-6)
+    assert_allclose(linear_paths[:, -1], vae.reconstruct(X[4:8]), atol=1e-6)
+    with pytest.raises(ValueError, match="X_from has 4 samples and X_to has 3"):
         vae.interpolate(X[:4], X[:3])
     with pytest.raises(ValueError, match="n_steps=0 must be"):
         vae.interpolate(X[:4], X[:4], n_steps=0)

@@ -20,14 +20,15 @@ from sklearn.preprocessing import StandardScaler
 from skae import VQVAE
 from skae._data.dataset import Dataset
 from skae._data.statistics import describe
-from skae._vector_quantized.codebook import Quantiser
+from skae._training.inference import prepare
+from skae._vector_quantized.codebook import VectorQuantizer
 from skae._vector_quantized.initialization import (
-    begin_at_random,
-    begin_with_means,
-    deal_out,
+    allocate_components,
+    kmeans_codebook,
+    random_codebook,
 )
 from skae._vector_quantized.prior_training import fit_prior
-from skae._vector_quantized.transformer_prior import CodePrior, smoothed_log_share
+from skae._vector_quantized.transformer_prior import TransformerPrior, smoothed_log_share
 from skae.networks import grid_decoder, grid_encoder
 
 quick = partial(VQVAE, max_iter=3, random_state=0)
@@ -68,7 +69,7 @@ def test_linear_with_one_word_is_k_means(digits, codebook_init, init, bound):
     assert errors(fitted, X).sum() <= bound * means.inertia_
     distances = means.transform(X_test).min(axis=1)
     assert errors(fitted, X_test).sum() <= 1.05 * np.square(distances).sum()
-    used = count(fitted.codes(X), 64)
+    used = count(fitted.code_indices(X), 64)
     assert used.all()
     assert fitted.perplexity_ >= 0.6 * 64
     assert_allclose(fitted.usage_[0], used / len(X))
@@ -81,7 +82,7 @@ def test_rows_go_to_the_nearest_word(digits):
 
     # Components as long as rows: distances of codes are those of rows.
     distances = np.square(X_test[:, None] - words).sum(axis=2)
-    found = distances[np.arange(len(X_test)), fitted.codes(X_test)[:, 0]]
+    found = distances[np.arange(len(X_test)), fitted.code_indices(X_test)[:, 0]]
     assert_allclose(found, distances.min(axis=1), rtol=1e-4)
 
 
@@ -111,7 +112,7 @@ def test_components_are_dealt_out_whole_and_evenly(n_positions, width, n_feature
     )
     statistics = describe(Dataset(X), n_positions * width)
 
-    dealt = deal_out(statistics, n_positions)
+    dealt = allocate_components(statistics, n_positions)
 
     assert_allclose(np.sort(dealt.deviations), np.sort(statistics.deviations))
     assert_allclose(
@@ -130,13 +131,12 @@ def test_components_are_dealt_out_whole_and_evenly(n_positions, width, n_feature
 
 
 def loss_in_training(fitted, X, batch_size):
-    net = fitted.net_
-    net.module_.train(), net.criterion_.train()
+    module = fitted.module_.train()
+    criterion = fitted._make_criterion(module)
     with torch.no_grad():
-        parts = [net.prepare(b) for b in Dataset(X).chunks(batch_size)]
-        losses = [net.criterion_(net.module_(b.x), b.target) for b in parts]
-    net.module_._seen = None
-    net.module_.eval(), net.criterion_.eval()
+        parts = [prepare(module, b) for b in Dataset(X).chunks(batch_size)]
+        losses = [criterion(module(b.x), b.target) for b in parts]
+    module.eval()
     return float(torch.cat(losses).mean())
 
 
@@ -169,15 +169,15 @@ def test_gradients_pass_straight_through_and_cancel_at_k_means(digits):
     """With a weight of 1 the pull to the word undoes the push of the reconstruction."""
     X, *_ = digits
     fitted = as_k_means(code_dim=63, max_iter=1, learning_rate=1e-12).fit(X)
-    net = fitted.net_
-    batch = net.prepare(Dataset(X)[:])
+    module = fitted.module_.train()
+    criterion = fitted._make_criterion(module)
+    batch = prepare(module, Dataset(X)[:])
 
     def gradient(commitment):
-        net.module_.train(), net.criterion_.train()
-        net.criterion_.commitment = commitment
-        net.module_.zero_grad()
-        net.criterion_(net.module_(batch.x), batch.target).mean().backward()
-        return net.module_.encoder.change.grad.norm()
+        criterion.commitment = commitment
+        module.zero_grad()
+        criterion(module(batch.x), batch.target).mean().backward()
+        return module.encoder.change.grad.norm()
 
     assert gradient(1.0) < 1e-3 * gradient(0.0)
 
@@ -191,9 +191,9 @@ def test_nearest_is_nearest(n_positions, shared, n_codes, seed):
     generator = torch.Generator().manual_seed(seed)
     books = torch.randn(1 if shared else n_positions, n_codes, 2, generator=generator)
     code = torch.randn(7, n_positions, 2, generator=generator)
-    quantiser = Quantiser(books)
+    quantizer = VectorQuantizer(books)
 
-    words, numbers = quantiser(code)
+    words, numbers = quantizer(code)
 
     each = books.expand(n_positions, -1, -1)
     distances = (code[:, :, None] - each[None]).square().sum(dim=-1)
@@ -201,7 +201,7 @@ def test_nearest_is_nearest(n_positions, shared, n_codes, seed):
         (code - words).square().sum(dim=-1), distances.min(dim=-1).values
     )
     assert_array_equal(numbers, distances.argmin(dim=-1))
-    torch.testing.assert_close(quantiser.look_up(numbers), words)
+    torch.testing.assert_close(quantizer.look_up(numbers), words)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -212,35 +212,35 @@ def test_words_follow_their_codes_and_none_stays_dead(shared):
     if shared:
         centres[1] = centres[0]
     torch.manual_seed(0)
-    books = [begin_at_random(of_book, 8) for of_book in centres]
-    quantiser = Quantiser(torch.stack(books[:1] if shared else books))
+    books = [random_codebook(of_book, 8) for of_book in centres]
+    quantizer = VectorQuantizer(torch.stack(books[:1] if shared else books))
 
     for step in range(400):
         which = torch.randint(8, (64, 2), generator=generator)
         code = centres[torch.arange(2), which]
         code = code + 0.01 * torch.randn(code.shape, generator=generator)
-        quantiser.follow(code, quantiser.nearest(code), step / 400, generator)
+        quantizer.update(code, quantizer.nearest(code), step / 400, generator)
 
-    for book, found in zip(quantiser.books, centres, strict=False):
+    for book, found in zip(quantizer.codebooks, centres, strict=False):
         assert torch.cdist(found, book).min(dim=1).values.max() < 0.05
-    assert_allclose(quantiser.perplexity, 8, rtol=0.05)
+    assert_allclose(quantizer.perplexity, 8, rtol=0.05)
 
 
 def test_a_start_at_means_has_as_many_words_as_asked():
     code = torch.tensor([[0.0, 0.0], [1.0, 0.0]]).repeat(20, 1)
 
-    words = begin_with_means(code, 5, seed=0)
+    words = kmeans_codebook(code, 5, seed=0)
 
     assert words.shape == (5, 2)
     assert torch.cdist(code, words).min(dim=1).values.max() < 1e-6
-    assert begin_at_random(code, 3).shape == (3, 2)
+    assert random_codebook(code, 3).shape == (3, 2)
 
 
 def test_words_and_numbers_are_two_ways_to_say_a_code(digits):
     X, X_test, _ = digits
     for shared in (False, True):
         fitted = quick(3, n_codes=20, code_dim=5, shared_codebook=shared).fit(X)
-        codes, numbers = fitted.transform(X_test), fitted.codes(X_test)
+        codes, numbers = fitted.transform(X_test), fitted.code_indices(X_test)
 
         books = np.broadcast_to(fitted.codebook_, (3, 20, 5))
         words = books[np.arange(3), numbers].reshape(len(X_test), -1)
@@ -258,7 +258,7 @@ def test_words_of_length_one_are_told_from_numbers_by_their_type(digits):
     fitted = quick(3, code_dim=1, n_codes=4).fit(X)
 
     expected = fitted.reconstruct(X_test)
-    codes, numbers = fitted.transform(X_test), fitted.codes(X_test)
+    codes, numbers = fitted.transform(X_test), fitted.code_indices(X_test)
     assert_allclose(fitted.inverse_transform(codes), expected, rtol=1e-5, atol=1e-5)
     assert_allclose(fitted.inverse_transform(numbers), expected, rtol=1e-6)
 
@@ -267,9 +267,9 @@ def test_words_of_length_one_are_told_from_numbers_by_their_type(digits):
 def test_numbers_that_name_no_word_are_refused(digits, numbers):
     fitted = quick(2, n_codes=8).fit(digits[0])
 
-    with pytest.raises(ValueError, match="words are numbered from 0 to 7"):
+    with pytest.raises(ValueError, match="code indices range from 0 to 7"):
         fitted.inverse_transform(np.array(numbers))
-    with pytest.raises(ValueError, match="words are numbered from 0 to 7"):
+    with pytest.raises(ValueError, match="code indices range from 0 to 7"):
         fitted.score_codes(np.array(numbers))
     with pytest.raises(ValueError, match=r"3 columns.*n_components=2"):
         fitted.score_codes([[0, 1, 2]])
@@ -289,13 +289,13 @@ def test_grids_of_codes_come_from_convolutions(digits):
         max_iter=15,
     ).fit(X)
 
-    assert fitted.codes(X_test).shape == (len(X_test), 16)
+    assert fitted.code_indices(X_test).shape == (len(X_test), 16)
     one_word = errors(autoencoder(1, n_codes=64).fit(X), X_test).sum()
     assert errors(fitted, X_test).sum() < one_word
     # A place hears of its neighbours only.
     changed = X_test.copy()
     changed[:, 2] += 100  # of the first row
-    moved = fitted.codes(changed) != fitted.codes(X_test)
+    moved = fitted.code_indices(changed) != fitted.code_indices(X_test)
     assert moved[:, :4].any()
     assert not moved[:, 8:].any()
 
@@ -328,7 +328,7 @@ def fit_to(numbers, condition=None, n_codes=4, **settings):
         seed=0,
         device=torch.device("cpu"),
     )
-    return fit_prior(numbers, condition, **defaults | settings).module_
+    return fit_prior(numbers, condition, **defaults | settings)
 
 
 def nats(prior, numbers, condition=None):
@@ -359,7 +359,7 @@ def test_without_training_words_are_independent():
         [torch.bincount(c, minlength=4) for c in torch.tensor(numbers).T]
     )
     share = smoothed_log_share(counts)
-    prior = CodePrior(share, 2, 0).eval()
+    prior = TransformerPrior(share, 2, 0).eval()
 
     expected = -(share[0][numbers[:, 0]] + share[1][numbers[:, 1]])
     assert_allclose(nats(prior, numbers), expected, rtol=1e-5)
@@ -413,7 +413,7 @@ def test_samples_of_a_class_look_like_it(digits):
     drawn = fitted.sample(300, y=wanted, random_state=0)
     assert known.score(drawn / 16, wanted) > 0.75
     assert_array_equal(fitted.classes_, np.arange(10))
-    numbers = fitted.codes(X)
+    numbers = fitted.code_indices(X)
     given, not_given = fitted.score_codes(numbers, y), fitted.score_codes(numbers)
     assert given.mean() > not_given.mean() + 1
     every = [fitted.score_codes(numbers, label) for label in range(10)]
@@ -425,7 +425,7 @@ def test_samples_of_a_class_look_like_it(digits):
 def test_a_density_of_codes_can_be_done_without(digits):
     fitted = quick(prior=None).fit(digits[0])
 
-    assert fitted.prior_net_ is None
+    assert fitted.prior_module_ is None
     for method in (fitted.sample, lambda: fitted.score_codes([[0, 0]])):
         with pytest.raises(ValueError, match="prior=None. Fit it with prior='transfor"):
             method()
@@ -435,7 +435,7 @@ def test_scores_and_draws_do_not_depend_on_chunks_or_the_global_stream(digits):
     X, X_test, _ = digits
     before = torch.get_rng_state()
     fitted = quick(3).fit(X)
-    numbers = fitted.codes(X_test)
+    numbers = fitted.code_indices(X_test)
 
     scores = fitted.score_codes(numbers)
     assert_allclose(fitted.score_codes(numbers[:5]), scores[:5], rtol=1e-10)
@@ -444,7 +444,7 @@ def test_scores_and_draws_do_not_depend_on_chunks_or_the_global_stream(digits):
     assert not np.array_equal(drawn, fitted.sample(5, random_state=2))
     assert_array_equal(before, torch.get_rng_state())
     again = clone(fitted).fit(X)
-    assert_array_equal(again.codes(X_test), numbers)
+    assert_array_equal(again.code_indices(X_test), numbers)
     assert_array_equal(again.sample(5, random_state=1), drawn)
 
 
@@ -453,9 +453,9 @@ def test_scores_and_draws_do_not_depend_on_chunks_or_the_global_stream(digits):
 
 def test_errors_name_the_way_out(digits):
     X, _, y = digits
-    with pytest.raises(ValueError, match="n_codes=50 words.*n_samples=20.*Lower n_codes"):
+    with pytest.raises(ValueError, match="n_codes=50 must not exceed n_samples=20. Lower n_codes"):
         quick(n_codes=50).fit(X[:20])
-    with pytest.raises(ValueError, match="conditional=True requires y"):
+    with pytest.raises(ValueError, match="\\(conditional=True\\) requires y"):
         quick(conditional=True).fit(X)
     with pytest.raises(ValueError, match="wants labels"):
         quick(conditional=True).fit(X, X[:, 0] / 3)
@@ -488,7 +488,7 @@ def test_errors_name_the_way_out(digits):
 def test_odd_rows_are_fitted_sensibly(X):
     fitted = VQVAE(2, random_state=0, max_iter=5).fit(X)
 
-    numbers = fitted.codes(X)
+    numbers = fitted.code_indices(X)
     assert numbers.min() >= 0
     assert numbers.max() < fitted.n_codes_
     # Never worse than the mean row, which one word can hold.
@@ -522,11 +522,11 @@ def test_goes_on_where_it_ended(digits):
 def test_a_refit_that_fails_keeps_the_earlier_one(digits):
     X, X_test, y = digits
     fitted = quick(3, conditional=True).fit(X, y)
-    numbers = fitted.codes(X_test)
+    numbers = fitted.code_indices(X_test)
 
     with pytest.raises(ValueError, match="requires y"):
         fitted.fit(X)
-    assert_array_equal(fitted.codes(X_test), numbers)
+    assert_array_equal(fitted.code_indices(X_test), numbers)
     assert fitted.sample(2, y=3, random_state=0).shape == (2, 64)
 
 

@@ -5,12 +5,9 @@ import threading
 import pytest
 import torch
 
-from skae._utils.runtime import (
-    borrowed_generator,
-    count_weights,
-    resolve_device,
-    suitable_threads,
-)
+from skae._utils.device import resolve_device
+from skae._utils.random import seeded_default_generator
+from skae._utils.threads import count_weights, suitable_threads
 from skae.networks import mlp
 
 
@@ -37,7 +34,7 @@ def test_devices_are_named_in_errors(monkeypatch):
     with pytest.raises(ValueError, match="device='abacus' is not a device"):
         resolve_device("abacus")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="device='cuda' was asked for"):
+    with pytest.raises(ValueError, match="device='cuda' is not available"):
         resolve_device("cuda")
     assert resolve_device(torch.device("meta")).type == "meta"
 
@@ -88,7 +85,7 @@ def test_borrowed_generator_is_seeded_and_given_back():
     before = torch.random.get_rng_state()
     drawn = []
     for _ in range(2):
-        with borrowed_generator(7, torch.device("cpu")):
+        with seeded_default_generator(7, torch.device("cpu")):
             drawn.append(torch.rand(3))
 
     assert torch.equal(*drawn)

@@ -1,0 +1,124 @@
+"""Settings of one fit, with every "auto" resolved."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skae._training.validation import count_valid
+from skae._utils.device import resolve_device
+
+N_CHECKS = 50  # of the validation loss, over a run
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Peak learning rate.
+
+    batch_size : int
+        Largest number of samples in a batch.
+
+    n_epochs : int or None
+        Length of a run; None is ``n_steps``, whatever the number of training samples.
+
+    n_steps : int
+        Length of a run in steps, where ``n_epochs`` is None.
+
+    early_stopping : bool
+        Whether samples validate.
+
+    n_valid : int
+        How many of them do, where it is one set.
+
+    patience : int
+        Number of checks without a lower validation loss that end a run.
+
+    seeds : tuple of int
+        One per initialisation.
+
+    device : torch.device
+        Where to compute.
+
+    callbacks : tuple
+        skorch callbacks, copied for each run.
+
+    user_networks : bool
+        Whether networks may draw from torch's default generator.
+
+    online : bool
+        Whether the samples are one part of the data, whose earlier parts count, too.
+    """
+
+    learning_rate: float
+    batch_size: int
+    n_epochs: int | None
+    n_steps: int
+    early_stopping: bool
+    n_valid: int
+    patience: int
+    seeds: tuple[int, ...]
+    device: torch.device
+    callbacks: tuple
+    user_networks: bool
+    online: bool
+
+    @classmethod
+    def resolve(
+        cls,
+        n_samples: int,
+        random_state: np.random.RandomState,
+        *,
+        learning_rate: float,
+        batch_size: int | str,
+        max_iter: int | str,
+        early_stopping: bool,
+        validation_fraction: float,
+        n_iter_no_change: int | str,
+        n_init: int,
+        device: str | torch.device,
+        callbacks,
+        user_networks: bool,
+        online: bool = False,
+    ) -> "TrainingSettings":
+        """Resolve the parameters of an estimator for a number of samples."""
+        # One draw, so that more initialisations change neither the first one nor the
+        # validation set.
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        n_steps = int(np.clip(600 * math.sqrt(n_samples / 1000), 150, 6000))
+        early_stopping = early_stopping and not online
+        n_valid = count_valid(n_samples, validation_fraction) if early_stopping else 0
+        if batch_size == "auto":
+            # Without a schedule that falls to 0, larger batches reduce the noise.
+            wanted = np.clip(n_samples / (8 if online else 16), 32, 512)
+            batch_size = 2 ** round(math.log2(wanted))
+        return cls(
+            learning_rate=learning_rate,
+            batch_size=min(batch_size, n_samples),
+            n_epochs=None if max_iter == "auto" else max_iter,
+            # More steps on one part of the data would forget the others.
+            n_steps=n_steps // 4 if online else n_steps,
+            early_stopping=early_stopping,
+            n_valid=n_valid,
+            # The cosine schedule brings most of the gain in its second half.
+            patience=N_CHECKS // 2 if n_iter_no_change == "auto" else n_iter_no_change,
+            seeds=tuple((seed + i) % 2**31 for i in range(1 if online else n_init)),
+            device=resolve_device(device),
+            callbacks=tuple(callbacks or ()),
+            user_networks=user_networks,
+            online=online,
+        )
+
+    def count_steps(self, n_train: int) -> int:
+        """Budget of a run on so many training samples."""
+        if self.n_epochs is None:
+            return self.n_steps
+        return self.n_epochs * math.ceil(n_train / self.batch_size)
+
+    def count_epochs(self, n_train: int, n_steps: int) -> int:
+        return math.ceil(n_steps / math.ceil(n_train / self.batch_size))

@@ -1,0 +1,81 @@
+"""Number of threads of torch, restored on exit.
+
+torch's number of threads is shared by all Python threads, one way or another. It is
+changed under a lock and restored, so that fits in several threads disturb neither each
+other nor the caller.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import nn
+
+# A training step of fewer operations ends before a second thread is awake; on a machine
+# with busy cores, waiting for that thread costs 5 to 25 times the step.
+ONE_THREAD_BELOW = 50e6
+
+
+class _SingleThread(threading.local):
+    """Run torch on one thread, then on as many as before.
+
+    torch's number of threads belongs to the calling thread, but a thread that calls torch
+    for the first time takes the number that any other set last. A thread that enters
+    with one while others are inside is taken for such: it gets back the number that the
+    first one found.
+    """
+
+    _lock = threading.Lock()
+    _n_inside = 0
+    _saved = 1
+
+    # Of this thread; threading.local keeps the instances apart.
+    depth = 0
+    before = 1
+
+    def __enter__(self):
+        cls = _SingleThread
+        with cls._lock:
+            if self.depth == 0:
+                self.before = torch.get_num_threads()
+                if cls._n_inside == 0:
+                    cls._saved = self.before
+                elif self.before == 1:
+                    self.before = cls._saved
+                cls._n_inside += 1
+                if torch.get_num_threads() != 1:
+                    torch.set_num_threads(1)
+            self.depth += 1
+
+    def __exit__(self, *error):
+        cls = _SingleThread
+        with cls._lock:
+            self.depth -= 1
+            if self.depth == 0:
+                cls._n_inside -= 1
+                if self.before != 1:
+                    torch.set_num_threads(self.before)
+
+
+_single_thread = _SingleThread()
+
+
+def count_weights(module: nn.Module) -> int:
+    """Number of parameters: the multiplications that one sample costs."""
+    return sum(weights.numel() for weights in module.parameters())
+
+
+def single_thread() -> AbstractContextManager:
+    """Use one thread within this context."""
+    return _single_thread
+
+
+@contextmanager
+def suitable_threads(n_weights: int, n_samples: int) -> Iterator[None]:
+    """Use one thread where a batch of ``n_samples`` is too little work for two."""
+    if 6 * n_weights * n_samples < ONE_THREAD_BELOW:
+        with _single_thread:
+            yield
+    else:
+        yield
