@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import skae
 from tests.toy import ToyDenoiser
+from tests.toy_generative import ToyGenerator
 
 # scikit-learn runs these on its own estimators only.
 FURTHER_CHECKS = [
@@ -38,7 +39,7 @@ def small(estimator_class):
     return estimator_class(**{k: v for k, v in wanted.items() if k in accepted})
 
 
-ESTIMATORS = [*public_estimators(), ToyDenoiser]
+ESTIMATORS = [*public_estimators(), ToyDenoiser, ToyGenerator]
 
 # The checks' data have one feature here and there, and an autoencoder says so.
 overcomplete = pytest.mark.filterwarnings(

@@ -86,10 +86,10 @@ class GenerativeMixin(SamplingMixin):
                 f"X_from has {len(before)} samples and X_to has {len(after)}, but paths "
                 "connect pairs. Pass as many of both."
             )
-        codes = _lines(self._encode(before), self._encode(after), n_steps)
+        codes = lines_between(self._encode(before), self._encode(after), n_steps)
         condition = before.condition
         if condition is not None:
-            condition = _lines(condition, after.condition, n_steps)
+            condition = lines_between(condition, after.condition, n_steps)
         return self._decode(codes, condition).reshape(len(before), n_steps, -1)
 
     def traverse(self, component, values, at=None):
@@ -156,7 +156,7 @@ class GenerativeMixin(SamplingMixin):
         return self._encode(after).mean(axis=0) - self._encode(before).mean(axis=0)
 
 
-def _lines(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
+def lines_between(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
     """Points on the lines between pairs of codes, one line after the other."""
     share = np.linspace(0, 1, n_steps).astype(starts.dtype)[:, None]
     points = starts[:, None] * (1 - share) + ends[:, None] * share

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skae._variational.base import mix
+from skae._base.sampling import lines_between
 from skae.displays._data import (
     Units,
     check_at_least_one,
@@ -192,5 +192,5 @@ def _decode_paths(estimator, X_from, X_to, n_steps: int) -> np.ndarray:
         return check_paths(estimator.interpolate(X_from, X_to, n_steps))
     check_decodes(estimator)
     starts, ends = (to_array(estimator.transform(X)) for X in (X_from, X_to))
-    rows = to_array(estimator.inverse_transform(mix(starts, ends, n_steps)))
+    rows = to_array(estimator.inverse_transform(lines_between(starts, ends, n_steps)))
     return rows.reshape(len(starts), n_steps, -1)

@@ -633,8 +633,14 @@ def no_module(n_in, n_out):
     "parameters, message",
     [
         ({"n_components": 0}, "'n_components' parameter .* must be an int in the range"),
-        ({"encoder": nn.Linear(5, 2)}, "encoder must be a function .*, not a torch module"),
-        ({"decoder": nn.Linear(2, 5)}, "decoder must be a function .*, not a torch module"),
+        (
+            {"encoder": nn.Linear(5, 2)},
+            "encoder must be a function .*, not a torch module",
+        ),
+        (
+            {"decoder": nn.Linear(2, 5)},
+            "decoder must be a function .*, not a torch module",
+        ),
         ({"encoder": too_wide}, r"maps shape \(2, 5\) to \(2, 3\), not \(2, 2\)"),
         ({"decoder": no_module}, r"decoder\(2, 5\) returned str"),
         ({"loss": "bernoulli"}, r"loss='bernoulli' requires values in \[0, 1\]"),

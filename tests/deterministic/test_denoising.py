@@ -326,7 +326,10 @@ def test_goes_through_pickle_clone_search_and_parts(X):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"noise_level": (0.5, 0.1)}, "noise_level=\\(0.5, 0.1\\) must be a non-negative number"),
+        (
+            {"noise_level": (0.5, 0.1)},
+            "noise_level=\\(0.5, 0.1\\) must be a non-negative number",
+        ),
         ({"noise_level": (0.5,)}, "noise_level=\\(0.5,\\) must be a non-negative number"),
         ({"noise_level": ("a", "b")}, "must be a non-negative number"),
         ({"noise_level": -1.0}, "noise_level"),
