@@ -1,1 +1,1 @@
-"""The anomaly detector."""
+"""Anomaly detection: outliers and novelties."""

@@ -1,7 +1,7 @@
-"""Several small denoisers of many noise levels, trained side by side as one.
+"""Ensemble of denoising autoencoders, trained side by side as one module.
 
-They have no bottleneck: what they cannot mend is what their training rows never showed.
-The level of the noise is one of their inputs, so that one network knows them all.
+They have no bottleneck. The noise level is an input, so that one network denoises at
+all levels. Structure that is missing in the training samples is not reconstructed.
 
 Vincent et al., "Extracting and composing robust features with denoising autoencoders",
 ICML 2008.
@@ -17,38 +17,37 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from skae._data.dataset import Batch, Dataset, MemberBatches
-from skae._outliers.scaling import DetectorUnits
+from skae._nn.autoencoder import TrainableModule
+from skae._outliers.scaling import FeatureScaler
 from skae._training.adamw import FlatAdamW
-from skae._training.net import AutoencoderNet
+from skae._training.net import AutoencoderNet, plain_history
 from skae._training.trainer import CACHE_BELOW
-from skae._utils.runtime import borrowed_generator, count_weights, suitable_threads
+from skae._utils.random import seeded_default_generator
+from skae._utils.threads import count_weights, suitable_threads
 from skae._utils.warnings import warn_caller
 
 silu_backward = torch.ops.aten.silu_backward
 
 WIDTH = 128
-LEVELS = 0.02, 0.6  # standard deviations of a column
+NOISE_LEVELS = 0.02, 0.6  # lowest and highest, in standard deviations of a feature
 
 
-class Denoisers(nn.Module):
-    """Networks that differ in their weights, with a leading axis of members.
+class DenoiserEnsemble(TrainableModule):
+    """Denoising networks that differ in their weights; axis 0 counts members.
 
     Parameters
     ----------
-    units : DetectorUnits
-        Units of the rows.
+    scaler : FeatureScaler
+        Scaling of the samples.
 
     n_members : int
-        How many networks.
+        Number of networks.
     """
 
-    # The source of every random draw; the net lends one while it trains.
-    generator: torch.Generator | None = None
-
-    def __init__(self, units: DetectorUnits, n_members: int):
+    def __init__(self, scaler: FeatureScaler, n_members: int):
         super().__init__()
-        self.inputs = self.outputs = units
-        sizes = [units.n_out + 1, WIDTH, WIDTH, units.n_out]
+        self.inputs = scaler
+        sizes = [scaler.n_features_out + 1, WIDTH, WIDTH, scaler.n_features_out]
         weights, biases = [], []
         for n_in, n_out in zip(sizes, sizes[1:], strict=False):
             draws = torch.randn(n_members, n_in, n_out, dtype=torch.float32)
@@ -66,75 +65,73 @@ class Denoisers(nn.Module):
         return self.inputs(x).to(self.weights[0].dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spoil rows, (n_members, n_rows, n_columns), and mend them."""
-        return self._layers(self._spoil(x))[-1]
+        """Corrupt and denoise samples of shape (n_members, n_samples, n_features)."""
+        return self._preactivations(self._corrupt(x))[-1]
 
-    def residuals(self, x: Tensor, level: float, members: slice) -> Tensor:
-        """What members change in rows as they are, taken for spoilt so much."""
+    def residuals(self, x: Tensor, noise_level: float, members: slice) -> Tensor:
+        """Residuals x - x̂ of uncorrupted samples, denoised at the given noise level."""
         n_members = len(range(self.n_members)[members])
         x = x.expand(n_members, *x.shape)
-        log_level = x.new_full((*x.shape[:-1], 1), math.log(level))
-        return x - self._layers(torch.cat([x, log_level / 2], dim=-1), members)[-1]
+        log_level = x.new_full((*x.shape[:-1], 1), math.log(noise_level))
+        inputs = torch.cat([x, log_level / 2], dim=-1)
+        return x - self._preactivations(inputs, members)[-1]
 
     @torch.no_grad()
     def differentiate(self, x: Tensor, target: Tensor) -> Tensor:
-        """Write the gradients of :class:`DenoisingError`'s mean, and return it.
+        """Write the gradients of the mean :class:`DenoisingError`, and return the mean.
 
-        Autograd would cost as much again as the arithmetic.
+        Autograd would double the cost.
         """
-        inputs = self._spoil(x)
-        *linear, output = self._layers(inputs)
-        curved = [inputs, *map(silu, linear)]
+        inputs = self._corrupt(x)
+        *hidden, output = self._preactivations(inputs)
+        activations = [inputs, *map(silu, hidden)]
         error = output - target
         gradient = error * (2 / (error.shape[-1] * error.shape[-2]))
         for layer in reversed(range(len(self.weights))):
             weight, bias = self.weights[layer], self.biases[layer]
-            torch.bmm(curved[layer].mT, gradient, out=weight.grad)
+            torch.bmm(activations[layer].mT, gradient, out=weight.grad)
             torch.sum(gradient, dim=1, keepdim=True, out=bias.grad)
             if layer:
                 gradient = torch.bmm(gradient, weight.mT)
-                gradient = silu_backward(gradient, linear[layer - 1])
+                gradient = silu_backward(gradient, hidden[layer - 1])
         return error.square().mean(dim=(-2, -1)).sum()
 
-    def _spoil(self, x: Tensor) -> Tensor:
-        """Noisy rows, and the logarithm of how noisy they are."""
-        low, high = (math.log(level) for level in LEVELS)
+    def _corrupt(self, x: Tensor) -> Tensor:
+        """Add Gaussian noise of a random level; append half the level's logarithm."""
+        low, high = (math.log(level) for level in NOISE_LEVELS)
         shape = (*x.shape[:-1], 1)
         draws = torch.rand(shape, generator=self.generator, device=x.device)
         log_level = draws * (high - low) + low
         noise = torch.randn(x.shape, generator=self.generator, device=x.device)
-        spoilt = torch.addcmul(x, noise, log_level.exp())
-        return torch.cat([spoilt, log_level / 2], dim=-1)
+        corrupted = torch.addcmul(x, noise, log_level.exp())
+        return torch.cat([corrupted, log_level / 2], dim=-1)
 
-    def _layers(self, x: Tensor, members: slice = slice(None)) -> list[Tensor]:
-        """What each layer gives before its activation."""
+    def _preactivations(self, x: Tensor, members: slice = slice(None)) -> list[Tensor]:
+        """Outputs of all layers before the activation function."""
         outputs: list[Tensor] = []
         for weight, bias in zip(self.weights, self.biases, strict=True):
             x = silu(outputs[-1]) if outputs else x
             outputs.append(torch.baddbmm(bias[members], x, weight[members]))
         return outputs
 
-    def after_step(self) -> None:
-        """Nothing: all that changes is moved by gradients."""
-
 
 class DenoisingError(nn.Module):
-    """Mean squared error, the sum over members: each has its own gradient."""
+    """Squared error per sample, summed over members: their gradients are independent."""
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         return (output - target).square().mean(dim=-1).sum(dim=0)
 
 
 class DenoiserNet(AutoencoderNet):
-    """Trains :class:`Denoisers`, each member on its own share of the rows.
+    """Trains a :class:`DenoiserEnsemble`, each member on its own subset of the samples.
 
     Parameters
     ----------
     module, criterion : nn.Module
-        :class:`Denoisers` and :class:`DenoisingError`.
+        :class:`DenoiserEnsemble` and :class:`DenoisingError`.
 
     samples : ndarray of int of shape (n_members, n_sampled)
-        Which of the training rows each member sees.
+        Indices of the training samples of each member.
 
     **kwargs : dict
         Parameters of :class:`AutoencoderNet`.
@@ -155,38 +152,38 @@ class DenoiserNet(AutoencoderNet):
 
 
 def train_denoisers(
-    rows: Dataset,
-    units: DetectorUnits,
+    dataset: Dataset,
+    scaler: FeatureScaler,
     samples: np.ndarray,
     max_iter: int | str,
     seed: int,
     device: torch.device,
-) -> DenoiserNet:
-    """Return a trained net, ready for inference.
+) -> tuple[DenoiserEnsemble, list[dict]]:
+    """Return the trained module, in evaluation mode, and one dict per epoch.
 
     Parameters
     ----------
-    rows : Rows
-        All training rows.
+    dataset : Dataset
+        All training samples.
 
-    units : DetectorUnits
-        Their units, of which the module gets a copy: it may live on another device.
+    scaler : FeatureScaler
+        Scaling of the samples. The module gets a copy, which may be on another device.
 
     samples : ndarray of int of shape (n_members, n_sampled)
-        Which of the rows each member sees.
+        Indices of the training samples of each member.
 
     max_iter : int or "auto"
         Number of epochs. "auto" is 400 to 2,000 steps.
 
     seed : int
-        Of weights, noise and batches.
+        Seed of weights, noise and batches.
 
     device : torch.device
-        Where to train.
+        Device to train on.
     """
     n_members, n_sampled = samples.shape
-    with borrowed_generator(seed, device), torch.device("cpu"):
-        module = Denoisers(copy.deepcopy(units), n_members)
+    with seeded_default_generator(seed, device), torch.device("cpu"):
+        module = DenoiserEnsemble(copy.deepcopy(scaler), n_members)
     if device.type == "mps":  # has no float64
         module = module.float()
     batch_size = min(128, n_sampled)
@@ -200,7 +197,7 @@ def train_denoisers(
         n_steps=n_steps,
         check_every=max(1, n_steps // 20),
         seed=seed,
-        cache=4 * units.n_out * len(rows) <= CACHE_BELOW,
+        cache=4 * scaler.n_features_out * len(dataset) <= CACHE_BELOW,
         optimizer=FlatAdamW,
         lr=2e-3,
         batch_size=batch_size,
@@ -209,14 +206,14 @@ def train_denoisers(
         train_split=None,
         verbose=0,
     )
-    # Each operation is split by members already, and small.
+    # Each operation is batched over members already, and small.
     with suitable_threads(count_weights(module) // n_members, batch_size):
-        net.fit((rows, None))
-    if net.diverged_:
+        net.fit((dataset, None))
+    (trained,) = net.finish()
+    if trained.diverged_at is not None:
         warn_caller(
-            f"The loss was no longer finite after step {net.step_}; the weights of "
-            f"step {net.kept_step_} were kept. Look for extreme values in X.",
+            f"The loss was no longer finite after step {trained.diverged_at}; the "
+            f"weights of step {trained.best_step} were kept. Check X for extreme values.",
             ConvergenceWarning,
         )
-    net.finish(list(net.history))
-    return net
+    return trained.module, plain_history(net)

@@ -1,4 +1,4 @@
-"""The outlier detector: rows that autoencoders cannot mend, or that lie apart.
+"""Anomaly detection with denoising autoencoders, or with any autoencoder of skae.
 
 Vincent et al., "Extracting and composing robust features with denoising autoencoders",
 ICML 2008; Rousseeuw & Van Driessen, "A fast algorithm for the minimum covariance
@@ -18,98 +18,102 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._base.estimator import AT_LEAST_ONE, all_or_nothing
 from skae._base.transformer import FLOATS
 from skae._data.dataset import Dataset
-from skae._outliers.conformal import discoveries, p_values
+from skae._outliers.conformal import benjamini_hochberg, p_values
 from skae._outliers.denoiser_ensemble import train_denoisers
-from skae._outliers.distances import crowding
+from skae._outliers.distances import clusteredness
 from skae._outliers.member_outputs import (
-    DenoiserViews,
-    EstimatorViews,
+    DenoiserOutputs,
+    EstimatorOutputs,
     has_likelihood,
-    in_chunks,
+    map_chunks,
 )
-from skae._outliers.scaling import fit_units
-from skae._outliers.scoring import SCORINGS, make_oddness
-from skae._outliers.shapley import contributions, typical_row
-from skae._utils.runtime import resolve_device
+from skae._outliers.scaling import fit_scaler
+from skae._outliers.scoring import SCORINGS, make_anomaly_score
+from skae._outliers.shapley import reference_sample, shapley_values
+from skae._utils.device import resolve_device
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions, fit_context
 
-CHUNK = 512  # rows to score at once, few enough for a cache
-MAX_DESCRIBED = 10_000  # rows that distances are fitted to
-MAX_KNOWN = 5_000  # rows held out that p-values compare with, for each member
-MAX_CROWD = 2_000
+CHUNK = 512  # samples to score at once, small enough for a CPU cache
+MAX_REFERENCE = 10_000  # training samples that distances and thresholds are fitted to
+MAX_CALIBRATION = 5_000  # calibration samples of a member
+MAX_CLUSTEREDNESS = 2_000  # training samples whose clusteredness is computed
 MIN_FOLDS = 4
 
 
 class AEOutlierDetector(OutlierMixin, BaseEstimator):
-    """Outlier detector of denoising autoencoders, or of any autoencoder here.
+    """Anomaly detection (outlier and novelty detection) with denoising autoencoders.
 
-    By default four small networks learn to mend spoilt rows. A row is odd if they change
-    it in a way in which they do not change training rows. The columns may have any
-    units, and the training data may hold outliers or not: if far training rows lie in
-    groups, as faults of one kind do, distances to the bulk of the rows count more.
+    By default, an ensemble of four small networks is trained. The anomaly score of a
+    sample is based on the Mahalanobis distance of its reconstruction residual, relative
+    to the residuals of the training data. Features may have any units, and the training
+    data may contain outliers or not. Prefer it when anomalies break dependencies between
+    features. Where all anomalies are far from the training data, nearest neighbours
+    separate them better.
 
     Parameters
     ----------
     autoencoder : estimator or None, default=None
-        An unfitted autoencoder of this package to score rows with, so that
-        ``autoencoder__n_components`` can be searched. It is cloned for each member, and
-        sees X as it is, so scale columns first if it is sensitive to units. Not one that
-        needs y. None is the default networks, for which X needs no scaling.
+        An unfitted autoencoder of this package that is used instead of the default
+        networks; ``autoencoder__n_components`` can then be tuned. It is cloned for each
+        member and fitted to X as it is, so scale features first if it depends on their
+        units. Its ``fit`` must not need y. With None, X needs no scaling.
 
     n_estimators : int, default=4
-        Number of members, whose scores are averaged. Each leaves out a quarter of the
-        rows (or one n-th, with n members, if there are more than four), by which
-        :meth:`p_values` are calibrated. The default networks are trained side by side.
+        Number of members of the ensemble, whose scores are averaged. Each is trained
+        without its calibration set for :meth:`p_values`: a quarter of the samples, or
+        one n-th for n > 4 members. The default networks are trained side by side.
 
     scoring : {"auto", "reconstruction", "mahalanobis", "joint", "robust_joint", "knn", \
             "likelihood"}, default="auto"
-        What makes a row odd. "reconstruction" is the length of the residual;
-        "mahalanobis" its length by its own covariance; "joint" the same of residual and
-        code together, which no direction can hide from; "robust_joint" with a covariance
-        of the most usual three quarters of the rows; "knn" the distance of the code to
-        training codes, of which each member keeps 128; "likelihood" that of a variational
-        class. "auto" is the likelihood of a variational class. Otherwise it joins a
-        robust covariance of the residual with neighbours, or with what wider noise
-        leaves, and adds how far a row lies beyond all training rows.
+        Anomaly score. "reconstruction" is the root mean square of the residual;
+        "mahalanobis" its Mahalanobis distance; "joint" that of residual and code
+        together, which detects shifts in any direction; "robust_joint" the same with the
+        covariance of the most central three quarters of the samples; "knn" the distance
+        of the code to training codes, of which each member keeps 128; "likelihood" the
+        negative log-likelihood of a variational class. "auto" is "likelihood" for a
+        variational class. Otherwise it combines a robust Mahalanobis distance of the
+        residual with the distance to neighbours or the residual at a higher noise level
+        ("robust_joint" for an ``autoencoder``), and adds the distance outside the
+        training range.
 
     contamination : "auto" or float, default="auto"
-        Share of outliers in the training data, in (0, 0.5], which sets the threshold of
-        :meth:`predict`. "auto" puts it below the median training score by three times
-        what the lower quartile lies below it, but where it names one training row in 200
-        at least.
+        Share of outliers in the training data, in (0, 0.5], that the threshold of
+        :meth:`predict` flags. With "auto", the threshold is below the median training
+        score by three times the difference between median and lower quartile, or flags
+        one training sample in 200 if that is more.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs of the default networks. "auto" is 400 steps for 1,000 rows or
-        fewer, and grows with the square root of their number, to 2,000.
+        Number of epochs of the default networks. "auto" is 400 steps for up to 1,000
+        samples, and grows with the square root of ``n_samples`` to at most 2,000.
 
     device : str or torch.device, default="auto"
-        Where the default networks compute. "auto" takes CUDA, then MPS, then the CPU. An
-        autoencoder that is passed has its own.
+        Device of the default networks. "auto" is CUDA if available, then MPS, then the
+        CPU. An ``autoencoder`` has its own parameter.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, noise and which rows each member leaves out.
+        Seeds weights, noise and the choice of the calibration sets.
 
     Attributes
     ----------
     offset_ : float
-        Rows that score below it are outliers.
+        Threshold: samples that score lower are labelled as outliers.
 
-    base_score_ : float
-        Score of the reference row from which :meth:`explain` departs.
+    expected_value_ : float
+        Score of the reference sample of :meth:`explain`.
 
-    caution_ : float
-        Weight in [0, 1] that the distance to other rows has with ``scoring="auto"``:
-        near 1 if far training rows lie in groups.
+    neighbor_weight_ : float
+        Weight in [0, 1] of the distance to neighbours with ``scoring="auto"``. It is
+        near 1 if far training samples form clusters.
 
-    net_ : skorch.NeuralNet or None
-        The trained default networks.
+    module_ : torch.nn.Module or None
+        The trained default networks; None if ``autoencoder`` was passed.
 
     estimators_ : list of estimators or None
         The fitted clones of ``autoencoder``.
 
     n_iter_ : int
-        Number of epochs that the default networks were trained for, or the most that one
-        of ``estimators_`` was.
+        Number of epochs of the default networks, or the largest ``n_iter_`` of
+        ``estimators_``.
 
     n_features_in_ : int
         Number of features seen during ``fit``.
@@ -119,13 +123,14 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
 
     See Also
     --------
-    sklearn.ensemble.IsolationForest : Faster, and coarser.
-    sklearn.neighbors.LocalOutlierFactor : By neighbours alone.
+    sklearn.ensemble.IsolationForest : Faster; lower mean AUROC on ADBench.
+    sklearn.neighbors.LocalOutlierFactor : Based on neighbours alone.
 
     Notes
     -----
-    Scores are minus the mean logarithm of distances, each relative to that of the median
-    training row: 0 is usual, -1 is e times as far. Those of a likelihood are in nats.
+    Scores are the negative mean logarithm of distances, each relative to its median over
+    training samples: 0 is typical of an inlier, -1 is e times as far. A log-likelihood is
+    in nats.
 
     References
     ----------
@@ -141,14 +146,20 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
     >>> from sklearn.metrics import roc_auc_score
     >>> from skae import AEOutlierDetector
     >>> X, y = load_digits(return_X_y=True)
-    >>> known, rest = X[y < 5][:600], X[600:]
-    >>> detector = AEOutlierDetector(random_state=0).fit(known)
-    >>> roc_auc_score(y[600:] < 5, detector.score_samples(rest)) > 0.9
+    >>> X_train, X_test = X[y < 5][:600], X[600:]
+    >>> detector = AEOutlierDetector(random_state=0).fit(X_train)
+    >>> roc_auc_score(y[600:] < 5, detector.score_samples(X_test)) > 0.9
     True
     """
 
-    # What fit sets besides names that end with an underscore.
-    _private_state = ("_units", "_scores", "_known", "_reference")
+    # Fitted attributes besides those that end with an underscore.
+    _private_state = (
+        "_history",
+        "_scaler",
+        "_anomaly_scores",
+        "_calibration_scores",
+        "_reference",
+    )
 
     _parameter_constraints: dict = {
         "autoencoder": [HasMethods(["fit", "transform", "reconstruct"]), None],
@@ -183,7 +194,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Learn what usual rows look like.
+        """Fit the detector to X.
 
         Parameters
         ----------
@@ -201,8 +212,8 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is not a finite numeric table, or if parameters do not suit each other.
-            What an earlier ``fit`` left is kept.
+            If X is not a finite numeric array, or parameters are not valid together. The
+            result of an earlier ``fit`` is kept.
         """
         with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
             X = validate_data(self, X, dtype=FLOATS)
@@ -211,103 +222,116 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
             self._set_thresholds(X)
         return self
 
-    def _fit(self, X: np.ndarray, random_state: np.random.RandomState) -> None:
-        device = resolve_device(self.device)
-        order = random_state.permutation(len(X))
-        n_left_out = len(X) // max(self.n_estimators, MIN_FOLDS)
-        left_out = order[: n_left_out * self.n_estimators]
-        left_out = left_out.reshape(self.n_estimators, n_left_out)
-        used = np.stack([np.setdiff1d(order, part) for part in left_out])
-        units = fit_units(Dataset(X), random_state)
-        seed = int(random_state.randint(np.iinfo(np.int32).max))
-        net = estimators = None
-        if self.autoencoder is None:
-            net = train_denoisers(Dataset(X), units, used, self.max_iter, seed, device)
-            views = DenoiserViews(net)
-        else:
-            estimators = self._fit_clones(X, used, seed)
-            views = EstimatorViews(estimators, units)
-        crowd = units(torch.as_tensor(X[np.sort(order[:MAX_CROWD])])).numpy()
-        # Zero is where far rows are as near to their own kind as others are.
-        caution = 1 / (1 + math.exp(-(crowding(crowd) + 0.05) / 0.05))
-        scores, known = [], []
-        for member, (rows, others) in enumerate(zip(used, left_out, strict=True)):
-            rows = np.sort(random_state.permutation(rows)[:MAX_DESCRIBED])
-            view = views.of_member(member, X[rows])
-            score = make_oddness(self.scoring, view, caution, random_state).fit(view)
-            scores.append(score)
-            others = others[:MAX_KNOWN]
-            odd = score(views.of_member(member, X[others])) if len(others) else []
-            known.append(np.sort(odd))
-        self.net_, self.estimators_, self.caution_ = net, estimators, caution
-        trained = [len(net.history)] if net else [e.n_iter_ for e in estimators]
-        self.n_iter_ = max(trained)
-        self._units, self._scores, self._known = units, scores, known
-        self._reference = typical_row(X[np.sort(order[:MAX_DESCRIBED])])
-
     def _check_parameters(self) -> None:
         estimator = self.autoencoder
         if estimator is not None and get_tags(estimator).target_tags.required:
             raise ValueError(
-                f"autoencoder={estimator!r} learns from X and y, and a detector is "
-                "fitted to X alone. Use a class or a corruption that does without y, "
-                "such as VAETransformer or DenoisingAE(corruption='gaussian')."
+                f"autoencoder={estimator!r} must not need y: a detector is fitted to X "
+                "alone. Use a class or a corruption that does not need y, such as "
+                "VAETransformer or DenoisingAE(corruption='gaussian')."
             )
         if self.scoring == "likelihood" and not (estimator and has_likelihood(estimator)):
             raise ValueError(
-                f"scoring='likelihood' needs an autoencoder that has one, and "
-                f"autoencoder={estimator!r} does not. Pass VAETransformer(), or use "
+                "scoring='likelihood' requires an autoencoder with a likelihood, and "
+                f"autoencoder={estimator!r} has none. Pass VAETransformer(), or use "
                 "another scoring."
             )
 
-    def _fit_clones(self, X: np.ndarray, used: np.ndarray, seed: int) -> list:
+    def _fit(self, X: np.ndarray, random_state: np.random.RandomState) -> None:
+        device = resolve_device(self.device)
+        order = random_state.permutation(len(X))
+        n_held_out = len(X) // max(self.n_estimators, MIN_FOLDS)
+        held_out = order[: n_held_out * self.n_estimators]
+        held_out = held_out.reshape(self.n_estimators, n_held_out)
+        train = np.stack([np.setdiff1d(order, indices) for indices in held_out])
+        scaler = self._scaler = fit_scaler(Dataset(X), random_state)
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        self.module_ = self._history = self.estimators_ = None
+        if self.autoencoder is None:
+            self.module_, self._history = train_denoisers(
+                Dataset(X), scaler, train, self.max_iter, seed, device
+            )
+            self.n_iter_ = len(self._history)
+        else:
+            self.estimators_ = self._fit_clones(X, train, seed)
+            self.n_iter_ = max(estimator.n_iter_ for estimator in self.estimators_)
+        sampled = X[np.sort(order[:MAX_CLUSTEREDNESS])]
+        far = clusteredness(scaler(torch.as_tensor(sampled)).numpy())
+        # At a clusteredness of 0, far samples are as clustered as others.
+        self.neighbor_weight_ = 1 / (1 + math.exp(-(far + 0.05) / 0.05))
+        self._fit_scores(X, train, held_out, random_state)
+        self._reference = reference_sample(X[np.sort(order[:MAX_REFERENCE])])
+
+    def _fit_clones(self, X: np.ndarray, train: np.ndarray, seed: int) -> list:
         estimators = []
-        for member, rows in enumerate(used):
+        for member, indices in enumerate(train):
             estimator = clone(self.autoencoder)
             if "random_state" in estimator.get_params(deep=False):
                 estimator.set_params(random_state=(seed + member) % 2**31)
-            estimators.append(estimator.fit(X[rows]))
+            estimators.append(estimator.fit(X[indices]))
         return estimators
 
+    def _fit_scores(
+        self,
+        X: np.ndarray,
+        train: np.ndarray,
+        held_out: np.ndarray,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Fit each member's anomaly score, and apply it to its calibration set."""
+        outputs = self._member_outputs()
+        self._anomaly_scores, self._calibration_scores = [], []
+        for member, indices in enumerate(train):
+            indices = np.sort(random_state.permutation(indices)[:MAX_REFERENCE])
+            output = outputs.of_member(member, X[indices])
+            score = make_anomaly_score(
+                self.scoring, output, self.neighbor_weight_, random_state
+            ).fit(output)
+            self._anomaly_scores.append(score)
+            calibration = X[held_out[member][:MAX_CALIBRATION]]
+            scores = np.empty(0)
+            if len(calibration):
+                scores = np.sort(score(outputs.of_member(member, calibration)))
+            self._calibration_scores.append(scores)
+
     def _set_thresholds(self, X: np.ndarray) -> None:
-        self.base_score_ = float(self._score(self._reference[None])[0])
+        self.expected_value_ = float(self._score(self._reference[None])[0])
         if self.contamination != "auto":
             scores = self._score(X)
             self.offset_ = float(np.percentile(scores, 100 * self.contamination))
             return
-        few = X[:: max(1, len(X) // MAX_DESCRIBED)]
-        least, low, median = np.percentile(self._score(few), [0.5, 25, 50])
-        self.offset_ = float(max(median - 3 * (median - low), least))
+        scores = self._score(X[:: max(1, len(X) // MAX_REFERENCE)])
+        lowest, quartile, median = np.percentile(scores, [0.5, 25, 50])
+        self.offset_ = float(max(median - 3 * (median - quartile), lowest))
 
-    # Using what was fitted.
+    # Inference.
 
-    @property
-    def _views(self):
-        if self.net_ is not None:
-            return DenoiserViews(self.net_)
-        return EstimatorViews(self.estimators_, self._units)
+    def _member_outputs(self) -> DenoiserOutputs | EstimatorOutputs:
+        if self.module_ is not None:
+            return DenoiserOutputs(self.module_)
+        return EstimatorOutputs(self.estimators_, self._scaler)
 
-    def _oddness(self, X: np.ndarray) -> np.ndarray:
-        """By each member, (n_members, n_rows)."""
+    def _member_scores(self, X: np.ndarray) -> np.ndarray:
+        """Anomaly scores of shape (n_members, n_samples)."""
+        outputs = self._member_outputs()
 
-        def score(rows):
-            views = self._views(rows)
-            return np.stack([s(v) for s, v in zip(self._scores, views, strict=True)], 1)
+        def scores(chunk):
+            pairs = zip(self._anomaly_scores, outputs(chunk), strict=True)
+            return np.stack([score(output) for score, output in pairs], axis=1)
 
-        if self.net_ is None:  # which has threads of its own
-            return in_chunks(score, X, CHUNK).T
-        self.net_.module_for(torch.float64)  # made once, not by each worker
-        return in_chunks(score, X, CHUNK, torch.get_num_threads()).T
+        # Estimators set their number of threads themselves.
+        n_workers = 1 if self.module_ is None else torch.get_num_threads()
+        return map_chunks(scores, X, CHUNK, n_workers).T
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        return -self._oddness(np.asarray(X, dtype=np.float64)).mean(axis=0)
+        return -self._member_scores(np.asarray(X, dtype=np.float64)).mean(axis=0)
 
     def _validate(self, X):
         check_is_fitted(self)
         return validate_data(self, X, dtype=np.float64, reset=False)
 
     def score_samples(self, X):
-        """Score each row by how usual it is.
+        """Return the score of each sample; the anomaly score is its negative.
 
         Parameters
         ----------
@@ -317,12 +341,12 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,), float64
-            Higher is more usual. They do not depend on which rows come together.
+            Lower is more anomalous. A score does not depend on the other samples in X.
         """
         return self._score(self._validate(X))
 
     def decision_function(self, X):
-        """Score each row against the threshold.
+        """Return the score of each sample relative to the threshold.
 
         Parameters
         ----------
@@ -337,7 +361,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Say which rows are outliers.
+        """Label samples as inliers or outliers.
 
         Parameters
         ----------
@@ -347,85 +371,86 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            -1 for outliers, 1 for the others.
+            -1 for outliers, 1 for inliers.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_values(self, X):
-        """Return how likely rows as odd as these are among usual ones.
+        """Return cross-conformal p-values of the null hypothesis "inlier".
 
-        Each member compares the row with training rows that it has left out
-        (cross-conformal): the share that is as odd or odder, the row itself included.
-        With training data free of outliers, small p-values are hardly ever more frequent
-        among usual rows than they say (the theory promises twice as often at most); as
-        averages over members they lie nearer to 1/2 than uniform ones. Outliers among
-        the training data make them larger, so that fewer rows stand out.
+        The p-value is the share of the members' calibration samples, and the sample
+        itself, with at least its anomaly score. If training data are free of outliers,
+        small p-values are hardly ever more frequent among inliers than their value (the
+        theory guarantees at most twice as often); as averages over members they lie
+        closer to 1/2 than uniform ones. Outliers in the training data raise p-values, so
+        that fewer samples are detected.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows that the detector has not been fitted to.
+            Samples that the detector was not fitted to.
 
         Returns
         -------
         p : ndarray of shape (n_samples,)
-            In (0, 1]. None is below one over the number of rows compared with, at most
-            5,000 for each member.
+            From 1 / (1 + n) to 1, where n is the number of calibration samples, at most
+            5,000 per member.
         """
         X = self._validate(X)
-        return p_values(self._oddness(X), self._known)
+        return p_values(self._member_scores(X), self._calibration_scores)
 
     def predict_fdr(self, X, alpha=0.1):
-        """Say which rows are outliers, so that few of those named are not.
+        """Label samples as outliers, with control of the false discovery rate.
 
-        Benjamini and Hochberg's procedure on :meth:`p_values`: unlike :meth:`predict`,
-        what is said of a row depends on the others in X.
+        The Benjamini-Hochberg procedure on :meth:`p_values`. Unlike in :meth:`predict`,
+        the label of a sample depends on the other samples in X.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows that the detector has not been fitted to.
+            Samples that the detector was not fitted to.
 
         alpha : float, default=0.1
-            Share of usual rows, on average, among those called outliers.
+            Expected share of inliers among the samples that are labelled as outliers.
+            Larger values label more.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            -1 for outliers, 1 for the others.
+            -1 for outliers, 1 for inliers.
         """
         if not (isinstance(alpha, Real) and 0 < alpha < 1):
             raise ValueError(
-                f"alpha={alpha!r} is the share of false discoveries that is accepted; "
-                "pass a number between 0 and 1, such as 0.1."
+                f"alpha={alpha!r}, the false discovery rate, must be a number between 0 "
+                "and 1. Pass alpha=0.1, for example."
             )
-        return np.where(discoveries(self.p_values(X), alpha), -1, 1)
+        return np.where(benjamini_hochberg(self.p_values(X), alpha), -1, 1)
 
     def explain(self, X):
-        """Say which features make rows odd.
+        """Return the contribution of each feature to the score, by Shapley values.
 
-        Shapley values of the score against one reference row, the medians of the
-        training data (of two-valued features, dummy variables say, the commonest
-        combination): what the score changes when a feature moves from there to its
-        value, on average over eight orders of the features. Rows are scored
-        8 (n_features + 1) times, so pass those of interest.
+        Contributions are relative to one reference sample: the medians of the training
+        data (of binary features such as dummy variables, the most frequent combination).
+        A contribution is the change of the score when a feature moves from its reference
+        value to its own, averaged over eight orders of the features. Each sample costs
+        8 (n_features + 1) evaluations of the score, so pass only samples of interest.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to explain.
+            Samples to explain.
 
         Returns
         -------
         contributions : DataFrame of shape (n_samples, n_features)
-            They sum over features to ``score_samples(X) - base_score_``. The most
-            negative feature is the oddest.
+            They sum over features to ``score_samples(X) - expected_value_``. The most
+            negative feature is the most anomalous.
         """
         index = getattr(X, "index", None)
         values = self._validate(X)
-        shares = contributions(self._score, values, self._reference)
+        contributions = shapley_values(self._score, values, self._reference)
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{i}" for i in range(values.shape[1])]
         index = index if isinstance(index, pd.Index) else None
-        return pd.DataFrame(shares, index=index, columns=names)
+        return pd.DataFrame(contributions, index=index, columns=names)

@@ -1,50 +1,52 @@
-"""How far rows are from what is usual, in ways that a few odd training rows cannot bend.
+"""Distances from the bulk of the training samples, robust to a few outliers in them.
 
-Every distance is fitted to training rows and is then a function of rows, larger for odder
-ones. What detectors add up are logarithms of them, relative to the median training row.
+A distance is fitted to training samples and then called with samples; it is larger for
+anomalies. Anomaly scores add the logarithms of distances, each relative to the median
+of the training samples.
 """
 
 import numpy as np
 
 N_REWEIGHTS = 5
-N_REFERENCES, NEIGHBOUR_SHARE = 128, 0.05
+N_REFERENCES, NEIGHBOR_FRACTION = 128, 0.05
 FLOOR = 1e-6
 
 
 class Mahalanobis:
-    """Distance in units of the covariance, of all rows or of the most usual ones.
+    """Mahalanobis distance, with a shrunken and optionally trimmed covariance.
 
     Parameters
     ----------
     trimmed : float, default=0.0
-        Share of the rows, the farthest, that mean and covariance leave out. They are
+        Share of the samples, the farthest, that mean and covariance leave out. They are
         found in five rounds.
 
-    by_column : bool, default=False
-        Divide columns by their deviations first, where they have no unit in common.
+    standardize : bool, default=False
+        Divide features by their standard deviations before shrinkage, for features
+        without a common unit.
     """
 
     shrinkage = 0.05  # of the covariance, towards a multiple of the identity
 
-    def __init__(self, trimmed: float = 0.0, by_column: bool = False):
+    def __init__(self, trimmed: float = 0.0, standardize: bool = False):
         self.trimmed = trimmed
-        self.by_column = by_column
+        self.standardize = standardize
 
     def fit(self, values: np.ndarray) -> "Mahalanobis":
-        self.unit = np.ones(values.shape[1])
-        if self.by_column:
+        self.scale = np.ones(values.shape[1])
+        if self.standardize:
             spread = values.std(axis=0)
-            self.unit = np.where(spread > 0, spread, 1.0)
-        counted = np.ones(len(values), dtype=bool)
+            self.scale = np.where(spread > 0, spread, 1.0)
+        kept = np.ones(len(values), dtype=bool)
         for _ in range(N_REWEIGHTS if self.trimmed else 1):
-            self._fit(values[counted])
+            self._fit(values[kept])
             distances = self(values)
-            counted = distances <= np.quantile(distances, 1 - self.trimmed)
+            kept = distances <= np.quantile(distances, 1 - self.trimmed)
         return self
 
     def _fit(self, values: np.ndarray) -> None:
         self.mean = values.mean(axis=0)
-        centred = (values - self.mean) / self.unit
+        centred = (values - self.mean) / self.scale
         covariance = centred.T @ centred / len(values)
         size = np.trace(covariance) / len(covariance)
         covariance[np.diag_indices_from(covariance)] += self.shrinkage * size + 1e-12
@@ -52,55 +54,55 @@ class Mahalanobis:
         self.whitener = directions / np.sqrt(np.maximum(variances, 1e-12))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        white = ((values - self.mean) / self.unit) @ self.whitener
-        return np.sqrt(np.einsum("ij,ij->i", white, white))
+        whitened = ((values - self.mean) / self.scale) @ self.whitener
+        return np.sqrt(np.einsum("ij,ij->i", whitened, whitened))
 
 
-class Beyond(Mahalanobis):
-    """The same, but that of the farthest training row for all that are nearer.
+class OutOfRangeDistance(Mahalanobis):
+    """Mahalanobis distance, clipped from below at the largest of the training samples.
 
-    It says nothing of rows among the training rows, and keeps the others from being
-    mended: networks may follow a row to where they have seen none.
+    It is constant within the training range. Outside, it raises the score even where a
+    network extrapolates and reconstructs the sample well.
     """
 
-    shrinkage = 0.001  # directions of little variance count: what it takes to be far
+    shrinkage = 0.001  # keeps directions of little variance, for large distances
 
-    def fit(self, values: np.ndarray) -> "Beyond":
-        self.farthest = 0.0
+    def fit(self, values: np.ndarray) -> "OutOfRangeDistance":
+        self.largest = 0.0
         super().fit(values)
-        self.farthest = float(self(values).max())
+        self.largest = float(self(values).max())
         return self
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        return np.maximum(super().__call__(values), self.farthest)
+        return np.maximum(super().__call__(values), self.largest)
 
 
-class Length:
-    """Root mean square."""
+class RootMeanSquare:
+    """Euclidean norm, divided by the square root of the number of features."""
 
-    def fit(self, values: np.ndarray) -> "Length":
+    def fit(self, values: np.ndarray) -> "RootMeanSquare":
         return self
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         return np.sqrt(np.einsum("ij,ij->i", values, values) / values.shape[1])
 
 
-class Neighbours:
-    """Distance to the nearest of a few training rows, but for a twentieth of them.
+class NeighborDistance:
+    """Distance to the k-th nearest of at most 128 training samples; k is 5 % of them.
 
-    Rows that are odd in the same way are few among the few, and do not vouch for each
-    other. At most 128 rows are kept.
+    Clusters of similar outliers have fewer than k samples among these, so that their
+    samples are not close to their k-th neighbour.
     """
 
     def __init__(self, random_state: np.random.RandomState):
         self.random_state = random_state
 
-    def fit(self, values: np.ndarray) -> "Neighbours":
+    def fit(self, values: np.ndarray) -> "NeighborDistance":
         kept = self.random_state.permutation(len(values))[:N_REFERENCES]
         self.references = values[kept]
         self.squares = np.einsum("ij,ij->i", self.references, self.references)
-        # Training rows may be among the kept, and are nearest to themselves.
-        rank = max(2, round(NEIGHBOUR_SHARE * len(kept))) - 1
+        # A training sample may be a reference, and is its own nearest neighbour.
+        rank = max(2, round(NEIGHBOR_FRACTION * len(kept))) - 1
         self.rank = min(rank, len(kept) - 1)
         return self
 
@@ -113,27 +115,27 @@ class Neighbours:
 
 
 class LogRatio:
-    """Logarithm of a distance over that of the median training row."""
+    """Logarithm of a distance relative to the median of the training samples."""
 
     def __init__(self, distance):
         self.distance = distance
 
     def fit(self, values: np.ndarray) -> "LogRatio":
         self.distance.fit(values)
-        self.typical = max(float(np.median(self.distance(values))), 1e-12)
+        self.median = max(float(np.median(self.distance(values))), 1e-12)
         return self
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        return np.log(self.distance(values) / self.typical + FLOOR)
+        return np.log(self.distance(values) / self.median + FLOOR)
 
 
-def crowding(values: np.ndarray) -> float:
-    """Say how much nearer to their own kind far rows are than others.
+def clusteredness(values: np.ndarray) -> float:
+    """Clusteredness of far samples, relative to that of all samples.
 
-    Of the twentieth of the rows whose hundredth neighbour is farthest: the mean logarithm
-    of that distance over the one to the fifth neighbour, both relative to their medians.
-    Odd rows that lie in groups, as faults of one kind do, make it positive; tails that
-    thin out make it negative.
+    Far samples are the 5 % with the largest distance to the 100th neighbour. The result
+    is their mean logarithm of that distance over the distance to the fifth neighbour,
+    both relative to their medians. It is positive if outliers form clusters, as faults
+    of one kind do, and negative for tails of falling density.
     """
     squares = np.einsum("ij,ij->i", values, values)
     distances = squares[:, None] + squares - 2 * values @ values.T

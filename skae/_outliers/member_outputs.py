@@ -1,135 +1,122 @@
-"""What the members of a detector say of rows: what they miss, and where rows lie."""
+"""Outputs of the members of a detector: residuals, codes, log-likelihoods."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from skae._data.dataset import Batch, Dataset
-from skae._outliers.denoiser_ensemble import Denoisers
-from skae._outliers.scaling import DetectorUnits
-from skae._training.net import AutoencoderNet
-from skae._utils.runtime import one_thread, suitable_threads
+from skae._data.dataset import Dataset
+from skae._outliers.denoiser_ensemble import DenoiserEnsemble
+from skae._outliers.scaling import FeatureScaler
+from skae._training.inference import module_for, to_device
+from skae._utils.threads import count_weights, single_thread, suitable_threads
 
-# Standard deviations of noise that residuals are taken at. At the first, rows count as
-# clean; at the second, the denoiser looks a little farther around.
-LEVELS = 0.02, 0.1
-
-
-class View(NamedTuple):
-    residual: np.ndarray  # (n_rows, n_columns), in the detector's units
-    wider: np.ndarray | None  # the same at the second level; None without levels
-    code: np.ndarray  # (n_rows, n_components); the row itself without a bottleneck
-    log_likelihood: np.ndarray | None  # (n_rows,); None where a class has none
+# Residuals are computed at two noise levels, in standard deviations of a feature: at the
+# lowest of training, and at a higher one, where the denoiser smooths more.
+RESIDUAL_NOISE_LEVELS = 0.02, 0.1
 
 
-class DenoiserViews:
-    """Views of :class:`Denoisers`, which are one network.
+class MemberOutput(NamedTuple):
+    residual: np.ndarray  # (n_samples, n_features_out), in scaled units
+    high_noise_residual: np.ndarray | None  # at the higher noise level, if there is one
+    code: np.ndarray  # (n_samples, n_components); scaled X without a bottleneck
+    log_likelihood: np.ndarray | None  # (n_samples,); None for deterministic classes
+
+
+class DenoiserOutputs:
+    """Outputs of a :class:`DenoiserEnsemble`, in float64.
 
     Parameters
     ----------
-    net : AutoencoderNet
-        The trained net.
+    module : DenoiserEnsemble
+        The trained module.
     """
 
-    def __init__(self, net: AutoencoderNet):
-        self.net = net
+    def __init__(self, module: DenoiserEnsemble):
+        self.module = module_for(module, torch.float64)
+        self.n_weights = count_weights(module)
 
-    def __len__(self) -> int:
-        return self.net.module_.n_members
+    def __call__(self, X: np.ndarray) -> list[MemberOutput]:
+        return self._compute(X, slice(None))
 
-    def __call__(self, X: np.ndarray) -> list[View]:
-        return self._check(X, slice(None))
+    def of_member(self, member: int, X: np.ndarray) -> MemberOutput:
+        return self._compute(X, slice(member, member + 1))[0]
 
-    def of_member(self, member: int, X: np.ndarray) -> View:
-        return self._check(X, slice(member, member + 1))[0]
-
-    def _check(self, X: np.ndarray, members: slice) -> list[View]:
-        with suitable_threads(self.net.n_weights, len(X)):
-            look = partial(_residuals, members=members)
-            chunks = self.net.apply(look, Dataset(X), torch.float64, len(X))
-            residuals, code = next(iter(chunks))
-        code = code.cpu().double().numpy()  # there: mps has no float64
-        at_levels = [residual.cpu().double().numpy() for residual in residuals]
-        return [View(*pair, code, None) for pair in zip(*at_levels, strict=True)]
-
-
-def _residuals(
-    module: Denoisers, batch: Batch, members: slice
-) -> tuple[list[Tensor], Tensor]:
-    x = module.standardize(batch.x)
-    return [module.residuals(x, level, members) for level in LEVELS], x
+    def _compute(self, X: np.ndarray, members: slice) -> list[MemberOutput]:
+        module, levels = self.module, RESIDUAL_NOISE_LEVELS
+        with suitable_threads(self.n_weights, len(X)), torch.inference_mode():
+            x = module.standardize(to_device(module, Dataset(X)[:].x))
+            residuals = [module.residuals(x, level, members) for level in levels]
+            # To the CPU first: MPS has no float64.
+            code = x.cpu().double().numpy()
+            at_levels = [residual.cpu().double().numpy() for residual in residuals]
+        return [MemberOutput(*pair, code, None) for pair in zip(*at_levels, strict=True)]
 
 
-class EstimatorViews:
-    """Views of fitted autoencoders, which anyone may have set up.
+class EstimatorOutputs:
+    """Outputs of fitted autoencoders of any class.
 
     Parameters
     ----------
     estimators : list of BaseAutoencoder
-        One for each member.
+        One per member.
 
-    units : DetectorUnits
-        Units to take residuals in.
+    scaler : FeatureScaler
+        Scaling of the residuals.
     """
 
-    def __init__(self, estimators: list, units: DetectorUnits):
+    def __init__(self, estimators: list, scaler: FeatureScaler):
         self.estimators = estimators
-        self.units = units
+        self.scaler = scaler
 
-    def __len__(self) -> int:
-        return len(self.estimators)
+    def __call__(self, X: np.ndarray) -> list[MemberOutput]:
+        return [self.of_member(member, X) for member in range(len(self.estimators))]
 
-    def __call__(self, X: np.ndarray) -> list[View]:
-        return [self.of_member(member, X) for member in range(len(self))]
-
-    def of_member(self, member: int, X: np.ndarray) -> View:
+    def of_member(self, member: int, X: np.ndarray) -> MemberOutput:
         estimator = self.estimators[member]
-        writable = np.require(X, requirements="W")  # or torch warns
-        rows = self.units.columns(torch.as_tensor(writable)).numpy()
-        mended = torch.as_tensor(estimator.reconstruct(X))
-        residual = rows - self.units.columns(mended).numpy()
+        writable = np.require(X, requirements="W")  # torch warns of read-only arrays
+        scaled = self.scaler.standardize(torch.as_tensor(writable)).numpy()
+        reconstruction = torch.as_tensor(estimator.reconstruct(X))
+        residual = scaled - self.scaler.standardize(reconstruction).numpy()
         likelihood = estimator.score_samples(X) if has_likelihood(estimator) else None
-        # Codes of detectors are compared with each other, not with columns.
+        # Codes are compared with codes, so they stay unscaled.
         code = np.asarray(estimator.transform(X), dtype=np.float64)
-        return View(residual, None, code, likelihood)
+        return MemberOutput(residual, None, code, likelihood)
 
 
 def has_likelihood(estimator) -> bool:
-    """Whether scores are log-likelihoods; the variational classes' are."""
+    """Whether ``score_samples`` is a log-likelihood, as in the variational classes."""
     return hasattr(estimator, "likelihood") and hasattr(estimator, "sample")
 
 
-def in_chunks(
+def map_chunks(
     function: Callable, X: np.ndarray, size: int, n_workers: int = 1
 ) -> np.ndarray:
-    """Apply a function to some rows at a time, and put the results together.
+    """Apply a function to chunks of samples, and concatenate the results.
 
     Parameters
     ----------
     function : callable
-        Takes rows, returns an array with a first axis of as many.
+        Takes samples, returns an array whose first axis has the same length.
 
-    X : ndarray of shape (n_rows, n_features)
-        The rows.
+    X : ndarray of shape (n_samples, n_features)
+        The samples.
 
     size : int
-        How many at a time.
+        Largest number of samples in a chunk.
 
     n_workers : int, default=1
-        How many threads share the chunks: better than many threads for each, which are
-        small.
+        Number of threads that share the chunks. The operations on a chunk are too small
+        for several threads each.
     """
     chunks = [X[start : start + size] for start in range(0, len(X), size)]
     if n_workers == 1 or len(chunks) < 2 * n_workers:
         return np.concatenate([function(chunk) for chunk in chunks])
 
     def work(chunk: np.ndarray) -> np.ndarray:
-        with one_thread():
+        with single_thread():
             return function(chunk)
 
     with ThreadPoolExecutor(n_workers) as pool:

@@ -1,4 +1,4 @@
-"""Units in which a detector compares rows: no column too loud, nothing hidden."""
+"""Robust feature scaling for a detector; wide data are reduced by PCA."""
 
 import numpy as np
 import torch
@@ -7,56 +7,61 @@ from torch import Tensor, nn
 from skae._data.dataset import Dataset
 from skae._data.statistics import moments
 
-WIDE = 256  # columns; of more, a detector sees the leading principal components
+MAX_FEATURES = 256  # of wider data, the leading principal components are used
 CLIP = 10.0  # standard deviations
-PROJECTED_ROWS = 5_000
+MAX_PCA_SAMPLES = 5_000
 
 
-class DetectorUnits(nn.Module):
-    """Rows in standard deviations, those beyond ten on a logarithmic scale.
+class FeatureScaler(nn.Module):
+    """Standardisation with a logarithmic scale beyond ten standard deviations.
 
-    A column that was constant is expected to stay so: another value counts as ten
-    deviations. Of more than 256 columns the leading principal components are taken, and
-    the length of what they leave, so that no direction is hidden.
+    Another value of a feature that was constant in training counts as ten standard
+    deviations. Of more than 256 features, the leading principal components are used,
+    and the norm of the remainder, so that deviations in all directions are visible.
 
     Parameters
     ----------
     mean, spread : Tensor of shape (n_features,), float64
-        Of the training rows. A spread of 0 stands for a constant column.
+        Mean and standard deviation of the training samples; 0 for a constant feature.
 
     basis : Tensor of shape (n_features, n_kept), default=None
-        Principal components, scaled; None keeps the columns.
+        Principal components, scaled; None keeps the features.
 
-    rest : float, default=1.0
-        Typical length of what the components leave.
+    remainder_scale : float, default=1.0
+        Typical norm of the remainder, by which it is divided.
     """
 
     def __init__(
-        self, mean: Tensor, spread: Tensor, basis: Tensor | None = None, rest: float = 1.0
+        self,
+        mean: Tensor,
+        spread: Tensor,
+        basis: Tensor | None = None,
+        remainder_scale: float = 1.0,
     ):
         super().__init__()
         constant = torch.full_like(spread, torch.inf)
         self.register_buffer("mean", mean)
         self.register_buffer("divisor", torch.where(spread > 0, spread, constant))
         self.register_buffer("basis", basis)
-        self.rest = rest
+        self.remainder_scale = remainder_scale
         self.has_constants = not bool((spread > 0).all())
 
     @property
-    def n_out(self) -> int:
+    def n_features_out(self) -> int:
         return len(self.mean) if self.basis is None else self.basis.shape[1] + 1
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.columns(x.to(self.mean.dtype))
+        x = self.standardize(x.to(self.mean.dtype))
         if self.basis is None:
             return x
         scale = self.basis[:, :1].norm()
-        parts = x @ self.basis
-        left = x.square().sum(-1) - (parts / scale).square().sum(-1)
-        return torch.cat([parts, left.clamp(min=0).sqrt()[:, None] / self.rest], dim=-1)
+        scores = x @ self.basis
+        remainder = x.square().sum(-1) - (scores / scale).square().sum(-1)
+        norm = remainder.clamp(min=0).sqrt()[:, None]
+        return torch.cat([scores, norm / self.remainder_scale], dim=-1)
 
-    def columns(self, x: Tensor) -> Tensor:
-        """Rows in compressed deviations, all columns of them."""
+    def standardize(self, x: Tensor) -> Tensor:
+        """All features in standard deviations, logarithmic beyond ten."""
         difference = x - self.mean
         z = difference / self.divisor
         if z.abs().amax() > CLIP:
@@ -68,19 +73,20 @@ class DetectorUnits(nn.Module):
         return z
 
 
-def fit_units(rows: Dataset, random_state: np.random.RandomState) -> DetectorUnits:
-    """Take the units from the training rows."""
-    found = moments(rows, "x")
+def fit_scaler(dataset: Dataset, random_state: np.random.RandomState) -> FeatureScaler:
+    """Fit the scaling, and PCA for wide data, to the training samples."""
+    found = moments(dataset, "x")
     mean, spread = torch.as_tensor(found.mean), torch.as_tensor(found.spread)
-    units = DetectorUnits(mean, spread)
-    if rows.n_features <= WIDE:
-        return units
-    sampled = random_state.permutation(len(rows))[:PROJECTED_ROWS]
-    z = units(rows[np.sort(sampled)].x).numpy()
+    scaler = FeatureScaler(mean, spread)
+    if dataset.n_features <= MAX_FEATURES:
+        return scaler
+    sampled = random_state.permutation(len(dataset))[:MAX_PCA_SAMPLES]
+    z = scaler(dataset[np.sort(sampled)].x).numpy()
     directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)[2]
-    # No more than half of the rows can tell, or nothing would be left to measure.
-    directions = directions[: max(1, min(WIDE, len(z) // 2))].T
-    rest = np.sqrt(np.mean(np.square(z - z @ directions @ directions.T).sum(axis=1)))
+    # At most half as many components as samples, or the remainder would be 0.
+    directions = directions[: max(1, min(MAX_FEATURES, len(z) // 2))].T
+    remainder = z - z @ directions @ directions.T
+    remainder_scale = np.sqrt(np.mean(np.square(remainder).sum(axis=1)))
     scale = np.sqrt(max(np.mean(np.var(z @ directions, axis=0)), 1e-12))
     basis = torch.as_tensor(directions / scale)
-    return DetectorUnits(mean, spread, basis, float(rest) or 1.0)
+    return FeatureScaler(mean, spread, basis, float(remainder_scale) or 1.0)

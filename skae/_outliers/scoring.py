@@ -1,102 +1,114 @@
-"""From what a member says of rows to how odd they are, by each way of scoring."""
+"""Anomaly scores of a member's outputs, one for each value of ``scoring``."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from skae._outliers.distances import Beyond, Length, LogRatio, Mahalanobis, Neighbours
-from skae._outliers.member_outputs import View
+from skae._outliers.distances import (
+    LogRatio,
+    Mahalanobis,
+    NeighborDistance,
+    OutOfRangeDistance,
+    RootMeanSquare,
+)
+from skae._outliers.member_outputs import MemberOutput
 
-TRIMMED = 0.25  # share of rows that a robust covariance leaves out
-BEYOND = 2.0  # weight of the logarithm of how far beyond all training rows
+TRIMMED = 0.25  # share of samples that a robust covariance leaves out
+OUT_OF_RANGE_WEIGHT = 2.0  # of the logarithm of the distance outside the training range
 
 
-class Oddness:
-    """A weighted sum of logarithms of distances, each of one part of a view.
+class AnomalyScore:
+    """Weighted sum of logarithms of distances.
 
     Parameters
     ----------
-    terms : list of (weight, distance, part)
-        ``part`` takes a :class:`View` and returns the array that the distance is of.
+    terms : list of (weight, distance, select)
+        ``select`` takes a :class:`MemberOutput` and returns the array whose distance is
+        computed.
     """
 
     def __init__(self, terms: list[tuple[float, object, Callable]]):
-        self.terms = [(w, LogRatio(d), part) for w, d, part in terms if w > 0]
+        self.terms = [(w, LogRatio(d), select) for w, d, select in terms if w > 0]
 
-    def fit(self, view: View) -> "Oddness":
-        for _, ratio, part in self.terms:
-            ratio.fit(part(view))
+    def fit(self, output: MemberOutput) -> "AnomalyScore":
+        for _, ratio, select in self.terms:
+            ratio.fit(select(output))
         return self
 
-    def __call__(self, view: View) -> np.ndarray:
-        return sum(w * ratio(part(view)) for w, ratio, part in self.terms)
+    def __call__(self, output: MemberOutput) -> np.ndarray:
+        return sum(w * ratio(select(output)) for w, ratio, select in self.terms)
 
 
-class Unlikelihood:
-    """Minus the log-likelihood."""
+class NegativeLogLikelihood:
+    """Negative log-likelihood of a variational class."""
 
-    def fit(self, view: View) -> "Unlikelihood":
+    def fit(self, output: MemberOutput) -> "NegativeLogLikelihood":
         return self
 
-    def __call__(self, view: View) -> np.ndarray:
-        return -view.log_likelihood
+    def __call__(self, output: MemberOutput) -> np.ndarray:
+        return -output.log_likelihood
 
 
-def residual(view: View) -> np.ndarray:
-    return view.residual
+def residual(output: MemberOutput) -> np.ndarray:
+    return output.residual
 
 
-def wider(view: View) -> np.ndarray:
-    return view.wider
+def high_noise_residual(output: MemberOutput) -> np.ndarray:
+    return output.high_noise_residual
 
 
-def code(view: View) -> np.ndarray:
-    return view.code
+def code(output: MemberOutput) -> np.ndarray:
+    return output.code
 
 
-def both(view: View) -> np.ndarray:
-    return np.concatenate([view.residual, view.code], axis=1)
+def residual_and_code(output: MemberOutput) -> np.ndarray:
+    return np.concatenate([output.residual, output.code], axis=1)
 
 
 SCORINGS = ("reconstruction", "mahalanobis", "joint", "robust_joint", "knn", "likelihood")
 
 
-def make_oddness(
-    scoring: str, view: View, caution: float, random_state: np.random.RandomState
-) -> Oddness | Unlikelihood:
-    """Return what scores rows, not yet fitted.
+def make_anomaly_score(
+    scoring: str,
+    output: MemberOutput,
+    neighbor_weight: float,
+    random_state: np.random.RandomState,
+) -> AnomalyScore | NegativeLogLikelihood:
+    """Return the anomaly score, not yet fitted.
 
     Parameters
     ----------
     scoring : str
         One of :data:`SCORINGS`, or "auto".
 
-    view : View
-        Of some rows, to see which parts there are.
+    output : MemberOutput
+        Of any samples; fields that are None are not used by "auto".
 
-    caution : float
-        Weight in [0, 1] of the neighbours in "auto", against the second residual.
+    neighbor_weight : float
+        Weight in [0, 1] of the neighbour distance in "auto", relative to that of the
+        residual at the higher noise level.
 
     random_state : RandomState
-        Draws the neighbours that are kept.
+        Draws the reference samples of the neighbour distance.
     """
-    if scoring == "likelihood" or (scoring == "auto" and view.log_likelihood is not None):
-        return Unlikelihood()
-    plain, robust = (Mahalanobis(share, by_column=True) for share in (0.0, TRIMMED))
-    second = robust, both
-    if view.wider is not None:
-        second = Mahalanobis(TRIMMED), wider
+    is_variational = output.log_likelihood is not None
+    if scoring == "likelihood" or (scoring == "auto" and is_variational):
+        return NegativeLogLikelihood()
+    plain, robust = (Mahalanobis(share, standardize=True) for share in (0.0, TRIMMED))
+    second, in_range = (robust, residual_and_code), residual_and_code
+    if output.high_noise_residual is not None:
+        second, in_range = (Mahalanobis(TRIMMED), high_noise_residual), code
     terms = {
-        "reconstruction": [(1.0, Length(), residual)],
+        "reconstruction": [(1.0, RootMeanSquare(), residual)],
         "mahalanobis": [(1.0, Mahalanobis(), residual)],
-        "joint": [(1.0, plain, both)],
-        "robust_joint": [(1.0, robust, both)],
-        "knn": [(1.0, Neighbours(random_state), code)],
+        "joint": [(1.0, plain, residual_and_code)],
+        "robust_joint": [(1.0, robust, residual_and_code)],
+        "knn": [(1.0, NeighborDistance(random_state), code)],
         "auto": [
             (0.5, Mahalanobis(TRIMMED), residual),
-            (0.5 * (1 - caution), *second),
-            (0.5 * caution, Neighbours(random_state), code),
-            (BEYOND, Beyond(by_column=True), both if view.wider is None else code),
+            (0.5 * (1 - neighbor_weight), *second),
+            (0.5 * neighbor_weight, NeighborDistance(random_state), code),
+            (OUT_OF_RANGE_WEIGHT, OutOfRangeDistance(standardize=True), in_range),
         ],
     }
-    return Oddness(terms[scoring])
+    return AnomalyScore(terms[scoring])

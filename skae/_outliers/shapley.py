@@ -1,7 +1,7 @@
-"""Shares of columns in a score: Shapley values against one reference row.
+"""Shapley values of a score relative to one reference sample, by sampled permutations.
 
-A column is worth what the score changes when it moves from the reference's value to the
-row's, on average over orders in which columns may move.
+The contribution of a feature is the change of the score when the feature moves from its
+value in the reference sample to its own, averaged over orders of the features.
 
 Strumbelj & Kononenko, "Explaining prediction models and individual predictions with
 feature contributions", 2014.
@@ -11,59 +11,61 @@ from collections.abc import Callable
 
 import numpy as np
 
-N_PAIRS = 4  # orders, each with its reverse
-N_AT_ONCE = 8192  # rows to score
+N_PAIRS = 4  # permutations, each with its reverse
+CHUNK = 8192  # samples to score at once
 
 
-def typical_row(X: np.ndarray) -> np.ndarray:
-    """Medians, but the commonest combination of the values of two-valued features.
+def reference_sample(X: np.ndarray) -> np.ndarray:
+    """Medians of the features; of binary features, the most frequent combination.
 
-    Of three dummy variables for three countries the medians may all be 0, a row that
-    nothing is like.
+    The medians of three dummy variables for three countries may all be 0, a combination
+    that does not occur.
     """
-    typical = np.median(X, axis=0)
+    reference = np.median(X, axis=0)
     low, high = X.min(axis=0), X.max(axis=0)
     is_binary = ((X == low) | (X == high)).all(axis=0)
     combinations, counts = np.unique(X[:, is_binary], axis=0, return_counts=True)
-    typical[is_binary] = combinations[counts.argmax()]
-    return typical
+    reference[is_binary] = combinations[counts.argmax()]
+    return reference
 
 
-def contributions(
+def shapley_values(
     score: Callable[[np.ndarray], np.ndarray], X: np.ndarray, reference: np.ndarray
 ) -> np.ndarray:
-    """Return (n_rows, n_features) shares that sum to ``score(X) - score(reference)``.
+    """Return (n_samples, n_features) terms that sum to score(X) - score(reference).
 
     Parameters
     ----------
     score : callable
-        Takes rows, returns a number for each.
+        Takes samples, returns one number for each.
 
-    X : ndarray of shape (n_rows, n_features)
-        Rows to explain.
+    X : ndarray of shape (n_samples, n_features)
+        Samples to explain.
 
     reference : ndarray of shape (n_features,)
-        The row that they are compared with.
+        The reference sample.
     """
     n_features = X.shape[1]
-    draws = np.random.RandomState(0)  # the same orders for any rows
+    draws = np.random.RandomState(0)  # the same permutations for all samples
     orders = [draws.permutation(n_features) for _ in range(N_PAIRS)]
     orders += [order[::-1] for order in orders]
-    size = max(1, N_AT_ONCE // (n_features + 1))
-    shares = np.zeros(X.shape)
+    size = max(1, CHUNK // (n_features + 1))
+    total = np.zeros(X.shape)
     for start in range(0, len(X), size):
-        rows = X[start : start + size]
+        chunk = slice(start, start + size)
         for order in orders:
-            shares[start : start + size, order] += _steps(score, rows, reference, order)
-    return shares / len(orders)
+            total[chunk, order] += _score_changes(score, X[chunk], reference, order)
+    return total / len(orders)
 
 
-def _steps(score: Callable, rows: np.ndarray, reference: np.ndarray, order: np.ndarray):
-    """How the scores change as columns move one after the other."""
+def _score_changes(
+    score: Callable, X: np.ndarray, reference: np.ndarray, order: np.ndarray
+) -> np.ndarray:
+    """Changes of the score as features take their own values, one after the other."""
     n_features = len(order)
     place = np.empty(n_features, dtype=int)
     place[order] = np.arange(n_features)
-    has_moved = place < np.arange(n_features + 1)[:, None]
-    path = np.where(has_moved, rows[:, None, :], reference)
-    values = score(path.reshape(-1, n_features)).reshape(len(rows), -1)
-    return np.diff(values, axis=1)
+    is_own = place < np.arange(n_features + 1)[:, None]
+    hybrids = np.where(is_own, X[:, None, :], reference)
+    scores = score(hybrids.reshape(-1, n_features)).reshape(len(X), -1)
+    return np.diff(scores, axis=1)
