@@ -1,9 +1,9 @@
-"""Warnings that fits may raise, to be filtered by name."""
+"""Warnings of ``fit``, as categories for ``warnings.filterwarnings``."""
 
 
 class CollapseWarning(UserWarning):
-    """The code says next to nothing of a row, or the prior misses most of the data."""
+    """Posterior collapse, or a prior that does not cover most of the data."""
 
 
 class OvercompleteWarning(UserWarning):
-    """The code has room for a copy of the input, and nothing keeps it from being one."""
+    """Overcomplete code without regularisation, which can copy its input."""

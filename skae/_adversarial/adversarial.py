@@ -1,4 +1,4 @@
-"""The adversarial autoencoder: codes that are distributed as a prior says.
+"""Adversarial autoencoder.
 
 Makhzani et al., "Adversarial autoencoders", 2015.
 """
@@ -24,24 +24,23 @@ from skae.losses import LOSSES, ReconstructionLoss
 
 @documented
 class AdversarialAE(GenerativeMixin, BaseAutoencoder):
-    """Autoencoder whose codes are distributed as a prior, so that it generates rows.
+    """Adversarial autoencoder (AAE, Wasserstein autoencoder) for generating samples.
 
-    Prefer it to :class:`VAETransformer` when the distribution of the codes as such
-    matters: a shape other than the normal one (a mixture, a roll), classes that have
-    places of their own, or codes without noise, so that reconstructions stay about as
+    Prefer it to :class:`VAETransformer` when the distribution of the codes matters: a
+    shape other than the normal one (a mixture, a swiss roll), classes in separate parts
+    of the latent space, or deterministic codes, with which reconstructions are about as
     sharp as those of :class:`AutoencoderTransformer`. It has no likelihood.
 
-    Codes are in the units of the prior: mean 0 and variance about 1, whatever factor X
-    is multiplied by. They are not ordered. As with PCA, columns of other units want to
-    be scaled first. Where rows have fewer degrees of freedom than the code has
-    components, no code of theirs can fill the prior; lower ``n_components`` then.
+    Codes have the scale of the prior: mean 0 and variance about 1, for any scale of X.
+    They are not ordered. As with PCA, features of different units should be scaled first.
+    If the data have fewer degrees of freedom than the code has components, codes cannot
+    match the prior; lower ``n_components`` then.
 
-    Rows held out judge both the reconstruction and, by the energy distance, the match of
+    The validation loss is the reconstruction error plus the energy distance between
     codes and prior; ``n_iter_no_change`` counts from the middle of the training.
-    ``history_`` has the columns ``train_adversarial`` (the loss of the encoder),
-    ``train_discriminator`` (that of the discriminator; 1.39 if it has no idea) and
-    ``train_accuracy`` (its share of right answers, 0.5 where codes look like draws), or
-    with ``divergence="mmd"`` one column ``train_mmd``.
+    ``history_`` has ``train_adversarial`` (the encoder's loss), ``train_discriminator``
+    (the discriminator's loss, 1.39 at chance level) and ``train_accuracy`` (its accuracy,
+    0.5 where codes match the prior), or ``train_mmd`` with ``divergence="mmd"``.
 
     Parameters
     ----------
@@ -49,23 +48,23 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         Number of components of a code.
 
     prior : {"normal", "mixture", "swiss_roll"}, default="normal"
-        What codes are to be drawn from. "mixture" has components on a circle in the
-        first two dimensions, stretched outwards, the other dimensions being normal;
+        Distribution that codes are matched to. "mixture" has components on a circle in
+        the first two dimensions, elongated radially, the other dimensions being normal;
         "swiss_roll" is a spiral, for ``n_components=2``.
 
     divergence : {"adversarial", "mmd"}, default="adversarial"
-        What tells codes from draws: a discriminator that learns as training goes on, or
-        kernels (maximum mean discrepancy, as in Wasserstein autoencoders), which do not
-        learn and so cannot be led in circles, but see less in many dimensions.
+        Divergence between codes and prior: a discriminator that is trained, too, or the
+        maximum mean discrepancy of kernels (as in Wasserstein autoencoders), which is
+        stable, but less sensitive in many dimensions.
 
     n_modes : int, default=10
         Number of components of the mixture. With ``conditional=True`` there is one for
         each class instead.
 
     conditional : bool, default=False
-        Give each class of y a component of the mixture, or a section of the roll.
-        ``fit(X, y)`` needs labels then; y is ignored otherwise. The encoder is not told
-        the class: ``transform(X)`` finds the place by X alone.
+        Match the codes of each class in y to a component of the mixture, or a section of
+        the roll. ``fit(X, y)`` requires labels then; y is ignored otherwise. The encoder
+        does not depend on the class: ``transform(X)`` needs X alone.
 
     loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
@@ -170,12 +169,12 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
     # Fitting.
 
     def fit(self, X, y=None):
-        """Learn to encode and decode the rows of X.
+        """Fit the autoencoder to X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, in any units. Sparse rows are made dense a batch at a time.
+            Training data, in any units. Sparse data are made dense a batch at a time.
 
         y : array-like of shape (n_samples,), default=None
             Labels. Used with ``conditional=True`` only.
@@ -188,8 +187,8 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If X is not a finite numeric table, if a parameter does not suit it, or if y
-            is needed and does not hold labels. What an earlier ``fit`` left is kept.
+            If X is not a finite numeric array, a parameter is not valid for it, or y is
+            required and is not labels. The result of an earlier ``fit`` is kept.
         """
         return super().fit(X, y)
 
@@ -212,7 +211,7 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         if not self.conditional:
             return Dataset(X)
         self._labels = fit_labels(X, y, type(self).__name__, known)
-        return Dataset(X, condition=self._labels.columns(y, X.shape[0]))
+        return Dataset(X, condition=self._labels.encode(y, X.shape[0]))
 
     def _make_module(self, statistics: Statistics) -> PriorMatchedModule:
         components = self._make_components(statistics)
@@ -252,16 +251,16 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
     # Generating.
 
     def sample(self, n_samples=1, y=None, *, random_state=None):
-        """Generate rows.
+        """Generate samples.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of samples.
 
         y : label or array-like of shape (n_samples,), default=None
-            What the rows shall be: one for all or one for each. Only with
-            ``conditional=True``, where None draws labels by their share in training.
+            Labels of the samples: one for all or one each. Only with
+            ``conditional=True``, where None draws labels by their training frequency.
 
         random_state : int, RandomState instance or None, default=None
             Seeds the draws.
@@ -269,7 +268,7 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
-            What draws of the prior decode to, in the units of the training data.
+            Decoded draws of the prior, in the units of the training data.
         """
         return self._sample(n_samples, y, random_state)
 

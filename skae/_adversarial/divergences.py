@@ -1,4 +1,4 @@
-"""How far codes are from draws of a prior: by a discriminator, by kernels, by distances.
+"""Divergences between codes and a prior: discriminator, kernels, energy distance.
 
 Makhzani et al., "Adversarial autoencoders", 2015, for the discriminator; Mescheder,
 Geiger & Nowozin, "Which training methods for GANs do actually converge?", ICML 2018, for
@@ -15,22 +15,22 @@ from skae._adversarial.priors import Normal
 from skae._training.adamw import FlatAdamW
 
 WIDTH, LEAK = 128, 0.2
-# Of the penalty on the discriminator's slope, by each component. It bounds how hard codes
-# are pushed; with less they overshoot, and circle around the prior.
+# Weight of the penalty on the discriminator's gradient. It bounds the gradient of the
+# codes, which oscillate around the prior with less.
 PENALTY = 3.0
 RATE, LAST_RATE = 2e-3, 0.05  # of the discriminator; the share that is left at the end
 LEAST_DRAWS = 256  # of the prior in a step: draws are cheap, and quieten small batches
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of kernels, in the prior's own
-JUDGING_DRAWS = 1000
+VALIDATION_DRAWS = 1000
 
 
 class Discriminator(nn.Module):
-    """Tells draws of the prior (positive) from codes (negative).
+    """Classifier of draws of the prior (positive) against codes (negative).
 
     Parameters
     ----------
     n_inputs : int
-        Width of a code and of what is known of its row.
+        Width of a code and of its condition.
 
     generator : torch.Generator
         Draws the weights, on its device.
@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
         widths = n_inputs, WIDTH, WIDTH, 1
         options = {"device": generator.device, "dtype": torch.float32}
         self.layers = nn.ModuleList(
-            # Without torch's own draws, which come from its global stream.
+            # Without torch's own draws, which use its global generator.
             nn.utils.skip_init(nn.Linear, n_in, n_out, **options)
             for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
         )
@@ -75,15 +75,15 @@ def _leaky_slope(affine: Tensor) -> Tensor:
 
 
 class Adversary:
-    """A discriminator that learns a step each time it is asked.
+    """A discriminator that takes a training step at each call.
 
     Parameters
     ----------
     prior : Normal
-        Whose draws codes are to be taken for.
+        Distribution that codes are matched to.
 
     n_conditions : int
-        Width of what the discriminator sees besides a code.
+        Width of the condition, an input of the discriminator, too.
 
     generator : torch.Generator
         Source of weights and draws, on the device of the codes.
@@ -101,7 +101,7 @@ class Adversary:
         self.terms: dict[str, Tensor] = {}  # for the history
 
     def __call__(self, code: Tensor, condition: Tensor | None, done: float) -> Tensor:
-        """Learn to tell codes from draws; return the loss by which codes fool it.
+        """Train the discriminator a step; return the loss of the codes under it.
 
         Parameters
         ----------
@@ -112,14 +112,14 @@ class Adversary:
             One-hot labels.
 
         done : float
-            How much of the training is; the discriminator learns ever more slowly.
+            Share of the training that is done; the learning rate falls with it.
         """
         n_draws = max(len(code), LEAST_DRAWS)
         draws = draw_like(self.prior, n_draws, condition, self.generator)
         rate = RATE * max(1 - done, LAST_RATE)
         self.optimizer.param_groups[0]["lr"] = rate
         self.learn(draws, join(code.detach(), condition))
-        # Non-saturating: codes that are found out get the full gradient.
+        # Non-saturating: codes that are classified correctly get the full gradient.
         loss = F.softplus(-self.discriminator(join(code, condition))).mean()
         self.terms["adversarial"] = loss.detach()
         return loss
@@ -137,11 +137,11 @@ class Adversary:
 
 
 class Kernels:
-    """The maximum mean discrepancy; takes the place of an :class:`Adversary`.
+    """Maximum mean discrepancy, with the interface of an :class:`Adversary`.
 
     Parameters
     ----------
-    prior, n_conditions, generator : as :class:`Adversary` has them
+    prior, n_conditions, generator : as in :class:`Adversary`
     """
 
     def __init__(self, prior: Normal, n_conditions: int, generator: torch.Generator):
@@ -168,7 +168,9 @@ def discrepancy(codes: Tensor, draws: Tensor, n_components: int) -> Tensor:
     """
     unit = 2 * n_components
     n_codes = len(codes)
-    among = _kernel(codes, codes, unit).sum() - n_codes  # a code is alike to itself
+    among = (
+        _kernel(codes, codes, unit).sum() - n_codes
+    )  # without each code's kernel with itself
     among = among / max(1, n_codes * (n_codes - 1))
     n_draws = len(draws)
     with torch.no_grad():
@@ -184,29 +186,29 @@ def _kernel(a: Tensor, b: Tensor, unit: float) -> Tensor:
 
 
 def mismatch(codes: Tensor, draws: Tensor) -> Tensor:
-    """What each code adds to the energy distance between codes and draws.
+    """Contribution of each code to the energy distance between codes and draws.
 
-    Its mean distance to draws less that to codes, beside what that is for draws: near 0
-    for every code if both are alike, and with the energy distance as its mean. Codes are
-    compared with some hundred others at most.
+    It is the code's mean distance to draws less that to codes, plus the same of the
+    draws. Its mean is the energy distance; it is near 0 for equal distributions.
+    Codes are compared with a subset of the codes.
     """
-    others = codes[:: -(-len(codes) // JUDGING_DRAWS)]
+    others = codes[:: -(-len(codes) // VALIDATION_DRAWS)]
     to_draws = torch.cdist(codes, draws)
     nearer = to_draws.mean(dim=1) - torch.cdist(codes, others).mean(dim=1)
     return nearer + to_draws.mean() - torch.cdist(draws, draws).mean()
 
 
-def judge(prior: Normal, code: Tensor, condition: Tensor | None) -> Tensor:
-    """The :func:`mismatch` with draws that are the same each time."""
+def mismatch_from_prior(prior: Normal, code: Tensor, condition: Tensor | None) -> Tensor:
+    """The :func:`mismatch` with a fixed set of draws."""
     generator = torch.Generator(code.device).manual_seed(0)
-    draws = draw_like(prior, JUDGING_DRAWS, condition, generator)
+    draws = draw_like(prior, VALIDATION_DRAWS, condition, generator)
     return mismatch(join(code, condition), draws)
 
 
 def draw_like(
     prior: Normal, n_draws: int, condition: Tensor | None, generator: torch.Generator
 ) -> Tensor:
-    """Draw from the prior, with the labels of these rows over and over, if there are."""
+    """Draw from the prior, with these labels repeated, if there are any."""
     if condition is None:
         return prior.draw(n_draws, generator)
     condition = condition.repeat(-(-n_draws // len(condition)), 1)[:n_draws]

@@ -1,15 +1,14 @@
-"""Trains an autoencoder whose codes are pulled towards a prior.
+"""Training loop of an autoencoder with a divergence between codes and prior.
 
-The loss is the reconstruction error in units of its own running mean, plus a divergence
-of the codes. So the balance is the same whether PCA leaves half of the variance or a
-millionth of it. The divergence only needs codes, and its gradient by them joins that of
-the decoder on its way to the encoder.
+The loss is the reconstruction error in units of its own running mean, plus the
+divergence, so that their balance does not depend on the variance that PCA explains. The
+gradient of the divergence by the codes is added to the decoder's.
 """
 
 import torch
 from torch import Tensor, nn
 
-from skae._adversarial.divergences import DIVERGENCES, judge
+from skae._adversarial.divergences import DIVERGENCES, mismatch_from_prior
 from skae._adversarial.priors import Normal
 from skae._data.dataset import Batch
 from skae._nn.backprop import written_out
@@ -18,35 +17,34 @@ from skae.losses import ReconstructionLoss
 
 MEMORY = 0.02  # how fast the running mean of the error follows
 LEAST_ERROR = 1e-6  # of the variance; below, an error is rounding
-# Of the whole gradient, which the optimiser bounds by 1.
+# Of the whole gradient, whose norm the optimiser clips at 1.
 SCALE = 0.1
-# What the energy distance counts for where rows held out judge, in shares of PCA's error.
-JUDGING = 10.0
+# Weight of the energy distance in the validation loss, in units of PCA's error.
+VALIDATION_WEIGHT = 10.0
 
 
 def weight(divergence: str, n_components: int) -> float:
-    """How much a divergence counts beside the relative error."""
-    # The more directions a discriminator looks in, the more it sees and the harder it
-    # pushes; kernels see less.
+    """Weight of a divergence beside the relative error."""
+    # A discriminator of more dimensions has larger gradients; kernels have smaller ones.
     return 20.0 if divergence == "mmd" else 45.0 * n_components**-1.5
 
 
 class MatchingLoss(nn.Module):
-    """The reconstruction loss, and what codes are to look like.
+    """Reconstruction loss, with the prior and the divergence of the codes.
 
     Parameters
     ----------
     reconstruction : ReconstructionLoss
-        One loss per row.
+        One loss per sample.
 
     prior : Normal
-        What codes are matched to.
+        Distribution that codes are matched to.
 
     divergence : {"adversarial", "mmd"}
-        By what they are.
+        Divergence between codes and prior.
 
     linear_error : float
-        Error of PCA, as a share of the variance; the unit of the judgement.
+        Error of PCA, as a share of the variance; the unit of the divergence.
     """
 
     def __init__(
@@ -66,13 +64,17 @@ class MatchingLoss(nn.Module):
     def forward(self, output, target: Tensor) -> Tensor:
         return self.reconstruction(output, target)
 
-    def judge(self, code: Tensor, condition: Tensor | None) -> Tensor:
-        """What a row's code counts for where rows held out judge."""
-        return JUDGING * self.linear_error * judge(self.prior, code, condition)
+    def validation_divergence(self, code: Tensor, condition: Tensor | None) -> Tensor:
+        """Term of each sample's code in the validation loss."""
+        return (
+            VALIDATION_WEIGHT
+            * self.linear_error
+            * mismatch_from_prior(self.prior, code, condition)
+        )
 
 
 class AdversarialNet(AutoencoderNet):
-    """An :class:`AutoencoderNet` with a divergence, which may have to learn, too."""
+    """An :class:`AutoencoderNet` with a divergence, which may be trained, too."""
 
     def _run_epochs(self, batches, train, valid) -> None:
         criterion, generator = self.criterion_, self.module_.generator
@@ -93,7 +95,7 @@ class AdversarialNet(AutoencoderNet):
             loss = self._by_autograd(batch)
         else:
             loss = self._by_hand(batch)
-        # All of the gradient is in units of the error by now, but for this.
+        # To units of the running error.
         self.optimizer_.gradient.mul_(SCALE / self._error)
         return loss
 
@@ -101,9 +103,11 @@ class AdversarialNet(AutoencoderNet):
         self.optimizer_.zero_grad()
         output = self.infer(batch)
         loss = self.criterion_(output, batch.target).mean()
-        pull = self._pull(output.code.detach(), batch.condition, loss.detach())
+        gradient = self._divergence_gradient(
+            output.code.detach(), batch.condition, loss.detach()
+        )
         if loss.requires_grad:  # callbacks may have frozen everything
-            (loss + (pull * output.code).sum()).backward()
+            (loss + (gradient * output.code).sum()).backward()
         return loss.detach()
 
     @torch.no_grad()
@@ -113,10 +117,13 @@ class AdversarialNet(AutoencoderNet):
         reconstruction = decoder.forward(code)
         loss, slope = self._plain.criterion.with_slope(reconstruction, batch.target)
         slope = decoder.backward(slope, wanted=True)
-        encoder.backward(slope + self._pull(code, batch.condition, loss), wanted=False)
+        slope = slope + self._divergence_gradient(code, batch.condition, loss)
+        encoder.backward(slope, wanted=False)
         return loss
 
-    def _pull(self, code: Tensor, condition: Tensor | None, loss: Tensor) -> Tensor:
+    def _divergence_gradient(
+        self, code: Tensor, condition: Tensor | None, loss: Tensor
+    ) -> Tensor:
         """The gradient of the divergence by the codes, weighed by the error."""
         error = loss if self._error is None else torch.lerp(self._error, loss, MEMORY)
         self._error = error.clamp(min=LEAST_ERROR)
@@ -130,11 +137,13 @@ class AdversarialNet(AutoencoderNet):
     def sample_losses(self, batch: Batch) -> Tensor:
         output = self.infer(batch)
         losses = self.criterion_(output, batch.target)
-        return losses + self.criterion_.judge(output.code, batch.condition)
+        return losses + self.criterion_.validation_divergence(
+            output.code, batch.condition
+        )
 
     def _check(self, loss: Tensor | None = None) -> None:
         super()._check(loss)
         if self.step_ < self.n_steps / 2:
-            # Codes circle around the prior until the rate falls: patience begins then.
+            # Codes oscillate until the learning rate falls: patience counts from then.
             for stopper in self._stoppers:
                 stopper.n_misses = 0

@@ -1,7 +1,7 @@
-"""The distributions that codes may be matched to, with mean 0 and variance about 1.
+"""Priors of the codes, with mean 0 and variance about 1.
 
-Those with parts (the components of a mixture, the sections of a roll) can be drawn from
-part by part, which ties parts to classes.
+Priors with parts (components of a mixture, sections of a roll) can be drawn from by part,
+which assigns parts to classes.
 """
 
 import math
@@ -41,13 +41,13 @@ class Normal:
         Parameters
         ----------
         n_samples : int
-            How many.
+            Number of samples.
 
         generator : torch.Generator
-            Where draws come from.
+            Source of the draws.
 
         part : Tensor of int of shape (n_samples,), default=None
-            Which part each comes from; None draws parts of equal shares.
+            Part of each code; None draws parts with equal probabilities.
 
         dtype : torch.dtype
             Of the codes.
@@ -70,14 +70,13 @@ class Normal:
         return codes
 
     def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
-        """Turn standard normal codes into those of the parts."""
+        """Transform standard normal codes to those of the parts, in place."""
 
 
 class Mixture(Normal):
-    """Normal components on a circle in the first two dimensions, stretched outwards.
+    """Normal components on a circle in the first two dimensions, elongated radially.
 
-    Further dimensions are standard normal. A code of one dimension has its components
-    side by side.
+    Further dimensions are standard normal. In one dimension the components are on a line.
 
     Parameters
     ----------
@@ -137,7 +136,7 @@ class SwissRoll(Normal):
         radius = 2 * share  # whose mean square is 2, 1 in each dimension
         angle = 2 * math.pi * TURNS * share
         spiral = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
-        # The mean of the spiral, by integration in parts.
+        # The mean of the spiral, by partial integration.
         rate = 2 * math.pi * TURNS
         mean = 2 * codes.new_tensor([4 / rate**2, -2 / rate])
         codes.mul_(THICKNESS).add_(spiral - mean)

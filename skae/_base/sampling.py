@@ -35,7 +35,7 @@ class SamplingMixin:
             return None
         if y is None:
             y = random_state.choice(labels.classes, n_samples, p=labels.share)
-        return labels.columns(y, n_samples)
+        return labels.encode(y, n_samples)
 
     def _reject_labels(self, y) -> None:
         if y is not None:

@@ -1,4 +1,4 @@
-"""What is known of rows besides their features: labels, or numbers."""
+"""Conditions of samples: labels, or continuous numbers."""
 
 import copy
 
@@ -8,12 +8,12 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 
 class Labels:
-    """Classes, as one column each.
+    """One-hot encoder of labels.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
-        Labels of the training rows.
+        Labels of the training data.
     """
 
     def __init__(self, y: np.ndarray):
@@ -29,23 +29,23 @@ class Labels:
     def recount(self, y: np.ndarray) -> "Labels":
         """The same classes with their shares in ``y``."""
         counted = copy.copy(self)
-        counts = self.columns(y, len(y)).sum(axis=0)
+        counts = self.encode(y, len(y)).sum(axis=0)
         counted.share = counts / counts.sum()
         # A label that does not occur is not impossible.
         tiny = np.finfo(np.float64).tiny
         counted.log_share = np.log(np.maximum(counted.share, tiny))
         return counted
 
-    def columns(self, y, n_samples: int) -> np.ndarray:
-        """One row of columns for each of ``y``, which may be a single label."""
+    def encode(self, y, n_samples: int) -> np.ndarray:
+        """One-hot rows of shape (n_samples, n_classes); ``y`` may be a single label."""
         y = np.asarray(y)
         y = np.full(n_samples, y) if y.size == 1 else y.ravel()
         _check_length(y, n_samples)
         known = np.isin(y, self.classes)
         if not known.all():
             raise ValueError(
-                f"y has the label {y[~known].tolist()[0]!r}, which was not among those "
-                f"that fit saw: {self.classes.tolist()}."
+                f"y has the label {y[~known].tolist()[0]!r}, which is not among those of "
+                f"fit: {self.classes.tolist()}."
             )
         return np.eye(len(self.classes), dtype=np.float32)[
             np.searchsorted(self.classes, y)
@@ -53,12 +53,12 @@ class Labels:
 
 
 class Numbers:
-    """Continuous conditions, standardised.
+    """Standardiser of continuous conditions.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples, n_conditions)
-        Those of the training rows.
+        Those of the training data.
     """
 
     def __init__(self, y: np.ndarray):
@@ -70,27 +70,27 @@ class Numbers:
     def recount(self, y: np.ndarray) -> "Numbers":
         return self
 
-    def columns(self, y, n_samples: int) -> np.ndarray:
-        """One row of columns for each of ``y``, which may be those of a single row."""
+    def encode(self, y, n_samples: int) -> np.ndarray:
+        """Standardised ``y``, which may be that of a single sample."""
         width = len(self.mean)
         try:
             y = np.asarray(y, dtype=np.float64)
         except ValueError as error:
             raise ValueError(
-                f"y={y!r} is no number, and fit saw {width} numbers a row."
+                f"y={y!r} must be {width} numbers per sample, as in fit."
             ) from error
-        if y.size == width:  # those of one row, for all
+        if y.size == width:  # one for all samples
             y = np.broadcast_to(y.reshape(1, width), (n_samples, width))
         elif y.ndim == 1 and width == 1:
             y = y[:, None]
         if y.ndim != 2 or y.shape[1] != width:
             raise ValueError(
-                f"y has shape {y.shape}, but fit saw {width} numbers a row. Pass shape "
-                f"({n_samples}, {width}), or the numbers of one row."
+                f"y has shape {y.shape}, but fit had {width} numbers per sample. Pass "
+                f"shape ({n_samples}, {width}), or those of one sample."
             )
         _check_length(y, n_samples)
         if not np.isfinite(y).all():
-            raise ValueError("y has values that are NaN or infinite. Drop their rows.")
+            raise ValueError("y has values that are NaN or infinite. Drop these samples.")
         return ((y - self.mean) / self.spread).astype(np.float32)
 
 
@@ -102,18 +102,20 @@ def _check_length(y: np.ndarray, n_samples: int) -> None:
 
 
 def check_condition(y) -> np.ndarray:
-    """Return the y of training rows: labels with one axis, numbers with two."""
+    """Validate the y of fit: labels have one axis, numbers two."""
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
         y = column_or_1d(y, warn=True)
     if y.ndim == 1 and y.dtype.kind != "f":
         if pd.isna(y).any():
-            raise ValueError("y has missing labels. Drop their rows, or name them.")
+            raise ValueError(
+                "y has missing labels. Drop these samples, or give them a label."
+            )
         return y
     if y.dtype.kind not in "fiub":
         raise ValueError(
-            f"y has shape {y.shape} and dtype {y.dtype}. Labels have one axis; with two "
-            "it has to hold numbers."
+            f"y has shape {y.shape} and dtype {y.dtype}. Labels must have one axis; y "
+            "with two axes must be numbers."
         )
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     return y[:, None] if y.ndim == 1 else y

@@ -74,8 +74,8 @@ class Dataset:
 
     def __getitem__(self, index) -> Batch:
         dataset = index if self.index is None else self.index[index]
-        columns = (self.x, self.target, self.condition)
-        return Batch(*(None if c is None else _take(c, dataset) for c in columns))
+        fields = (self.x, self.target, self.condition)
+        return Batch(*(None if c is None else _take(c, dataset) for c in fields))
 
     def chunks(self, size: int | None = None) -> Iterator[Batch]:
         size = size or chunk_size(self.n_values)

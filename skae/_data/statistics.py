@@ -331,7 +331,7 @@ def _value_range(dataset: Dataset, field: str = "x") -> np.ndarray:
 
 
 def _parts(dataset: Dataset) -> Iterator:
-    """The data in parts that are multiplied by vectors; sparse data are one part."""
+    """The data chunk by chunk; sparse data are one chunk."""
     if issparse(dataset.x):
         yield dataset.x if dataset.index is None else dataset.x[dataset.index]
     else:

@@ -13,7 +13,7 @@ from torch import nn
 from skae._base.estimator import BaseAutoencoder
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
-from skae._deterministic.jacobian import SensitiveLoss, SensitiveModule
+from skae._deterministic.jacobian import ContractiveLoss, ContractiveModule
 from skae._nn.autoencoder import AutoencoderModule
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
@@ -155,11 +155,11 @@ class ContractiveAE(BaseAutoencoder):
         )
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        return SensitiveModule(**self._make_components(statistics))
+        return ContractiveModule(**self._make_components(statistics))
 
     def _make_criterion(self, module: nn.Module) -> nn.Module:
         reconstruction = ReconstructionLoss(self.loss, module.target_spread)
-        return SensitiveLoss(reconstruction, self.penalty)
+        return ContractiveLoss(reconstruction, self.penalty)
 
     def _describe_architecture(self, dataset: Dataset) -> dict:
         return {**super()._describe_architecture(dataset), "loss": self.loss}

@@ -1,4 +1,4 @@
-"""Ways to spoil rows, so that a network learns to mend them.
+"""Corruptions of samples, for denoising autoencoders.
 
 Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010.
 """
@@ -15,31 +15,31 @@ from skae._nn.scaling import Standardizer
 
 
 class Corruption(nn.Module):
-    """One kind of corruption, at a level drawn for each row.
+    """One kind of corruption, at a noise level drawn for each sample.
 
     Parameters
     ----------
     kind : {"gaussian", "masking", "salt_pepper", "swap"} or callable
-        What is done. A callable takes rows in the units of X and a generator, and
-        returns rows.
+        A callable takes samples in the units of X and a generator, and returns the
+        corrupted samples.
 
-    levels : (float, float)
-        Least and largest level.
+    noise_levels : (float, float)
+        Lowest and highest noise level.
 
     spread : Tensor of shape (n_features,)
         Standard deviation of each clean feature, in the units of X.
 
-    box : Tensor of shape (2, n_features)
-        Least and largest clean value of each.
+    training_range : Tensor of shape (2, n_features)
+        Minimum and maximum of each clean feature.
 
     units : Standardizer
-        Of the rows that will come.
+        Scaling of the samples that will be corrupted.
     """
 
     def __init__(
         self,
         kind: str | Callable,
-        levels: tuple[float, float],
+        noise_levels: tuple[float, float],
         spread: Tensor,
         training_range: Tensor,
         units: Standardizer,
@@ -49,27 +49,27 @@ class Corruption(nn.Module):
         self.register_buffer("spread", spread / units.divisor)
         self.register_buffer("training_range", units(training_range))
         self.register_buffer("zero", units(torch.zeros_like(spread)))
-        self.set(kind, levels)
+        self.set(kind, noise_levels)
 
-    def set(self, kind: str | Callable, levels: tuple[float, float]) -> None:
-        # In a tuple, because a callable may be a module, which is not to be trained here.
+    def set(self, kind: str | Callable, noise_levels: tuple[float, float]) -> None:
+        # In a tuple, so that a callable which is a module is not registered.
         self.kind = (kind,)
-        self.levels = levels
+        self.noise_levels = noise_levels
 
     def forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
         (kind,) = self.kind
         if callable(kind):
             with torch.no_grad():
-                spoilt = kind(self.units.inverse(x), generator)
-            shape = tuple(spoilt.shape) if isinstance(spoilt, Tensor) else None
+                corrupted = kind(self.units.inverse(x), generator)
+            shape = tuple(corrupted.shape) if isinstance(corrupted, Tensor) else None
             if shape != tuple(x.shape):
-                got = type(spoilt).__name__ if shape is None else f"shape {shape}"
+                got = type(corrupted).__name__ if shape is None else f"shape {shape}"
                 raise ValueError(
-                    f"corruption returned {got} for rows of shape {tuple(x.shape)}. It "
+                    f"corruption returned {got} for X of shape {tuple(x.shape)}. It "
                     "must return a tensor of that shape."
                 )
-            return self.units(spoilt).to(x.dtype)
-        low, high = self.levels
+            return self.units(corrupted).to(x.dtype)
+        low, high = self.noise_levels
         level = torch.full_like(x[..., :1], high)
         if low < high:
             level.uniform_(low, high, generator=generator)
@@ -89,15 +89,15 @@ def masking(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
 
 
 def salt_pepper(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
-    """Set a share of the values to the feature's least or largest."""
+    """Set a share of the values to the feature's minimum or maximum."""
     draw = torch.empty_like(x).uniform_(generator=generator)
-    least, largest = how.training_range.to(x.dtype)
-    extreme = torch.where(draw < level / 2, least, largest)
+    low_end, high_end = how.training_range.to(x.dtype)
+    extreme = torch.where(draw < level / 2, low_end, high_end)
     return torch.where(draw < level, extreme, x)
 
 
 def swap(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
-    """Give a share of the values those of another row of the batch."""
+    """Replace a share of the values by those of another sample of the batch."""
     hit = torch.empty_like(x).uniform_(generator=generator) < level
     other = torch.empty_like(x).uniform_(generator=generator)
     other = (other * len(x)).long().clamp_(max=len(x) - 1)
@@ -115,18 +115,18 @@ SHARES = set(KINDS) - {"gaussian"}
 
 
 class CorruptedDataset(Dataset):
-    """Rows as a network will see them, beside what they should be.
+    """Corrupted samples, with the clean ones as targets.
 
     Parameters
     ----------
-    rows : Rows
-        The clean rows.
+    dataset : Dataset
+        The clean samples.
 
     corruption : Corruption
-        In the units of the rows.
+        In the units of the samples.
 
     seed : int, default=0
-        Another one spoils them anew.
+        Seed of the corruption.
     """
 
     def __init__(self, dataset: Dataset, corruption: Corruption, seed: int = 0):
@@ -140,11 +140,11 @@ class CorruptedDataset(Dataset):
     def __getitem__(self, index) -> Batch:
         batch = super().__getitem__(index)
         first = index.start or 0 if isinstance(index, slice) else int(index[0])
-        # Other rows, other draws.
+        # Different draws for different chunks.
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + first)
-        spoilt = self.corruption(batch.x.double(), generator)
-        if not spoilt.isfinite().all():
+        corrupted = self.corruption(batch.x.double(), generator)
+        if not corrupted.isfinite().all():
             raise ValueError(
-                "corruption returned values that are not finite. It must not do that."
+                "corruption must return finite values, but some are NaN or infinite."
             )
-        return batch._replace(x=spoilt)
+        return batch._replace(x=corrupted)

@@ -24,24 +24,24 @@ from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
 from skae.losses import LOSSES, ReconstructionLoss
 
-# How often few rows are spoilt anew to find the best linear denoiser.
+# Number of corruptions of the same few samples, to find the best linear denoiser.
 N_COPIES = 20
 
 
 class DenoisingModule(AutoencoderModule):
-    """Sees spoilt rows while it is trained or judged.
+    """Autoencoder whose input is corrupted in training and validation.
 
     Parameters
     ----------
     corruption : Corruption
-        What spoils them.
+        Corruption of the input.
 
-    **parts : dict
+    **components : dict
         Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
     """
 
-    def __init__(self, *, corruption: Corruption, **parts):
-        super().__init__(**parts)
+    def __init__(self, *, corruption: Corruption, **components):
+        super().__init__(**components)
         self.corruption = corruption
 
     def forward(self, x: Tensor, condition: Tensor | None = None):
@@ -50,7 +50,7 @@ class DenoisingModule(AutoencoderModule):
         return super().forward(x, condition)
 
     def validation_input(self, x: Tensor) -> Tensor:
-        # The same at each look, so that looks can be compared.
+        # The same at each check, so that checks are comparable.
         return self.corruption(x, torch.Generator(x.device).manual_seed(0))
 
 
@@ -268,21 +268,21 @@ class DenoisingAE(BaseAutoencoder):
         as_given = Standardizer(mean, torch.ones_like(mean))
         corruption = self._make_corruption(clean.spread, clean.training_range, as_given)
         copies = [CorruptedDataset(dataset, corruption, seed) for seed in range(N_COPIES)]
-        spoilt = CorruptedDataset(trained, corruption, N_COPIES)
-        return describe_pairs(copies, spoilt, clean, self.n_components)
+        corrupted = CorruptedDataset(trained, corruption, N_COPIES)
+        return describe_pairs(copies, corrupted, clean, self.n_components)
 
     def _make_module(self, statistics: Statistics) -> AutoencoderModule:
-        parts = self._make_components(statistics)
+        components = self._make_components(statistics)
         if self._is_paired:
-            return AutoencoderModule(**parts)
+            return AutoencoderModule(**components)
         spread, training_range = statistics.target_spread, statistics.target_range
-        corruption = self._make_corruption(spread, training_range, parts["inputs"])
-        return DenoisingModule(corruption=corruption, **parts)
+        corruption = self._make_corruption(spread, training_range, components["inputs"])
+        return DenoisingModule(corruption=corruption, **components)
 
     def _make_corruption(
         self, spread: np.ndarray, training_range: np.ndarray, units: Standardizer
     ) -> Corruption:
-        """Return the corruption of rows in some units, of clean spread and box."""
+        """Return the corruption, given the clean data's spread and range."""
         spread, training_range = torch.as_tensor(spread), torch.as_tensor(training_range)
         return Corruption(self.corruption, self._levels, spread, training_range, units)
 

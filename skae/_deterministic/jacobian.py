@@ -1,8 +1,8 @@
-"""How much codes move with their rows, and the gradient of that, written out.
+"""Jacobian penalty of the contractive autoencoder, with its gradient written out.
 
-The measure is the mean squared Frobenius norm of the Jacobian of whitened codes by the
-standardised row. Whitening makes it one of the code as such: a code that shrinks, or that
-hides a component behind another, while the decoder grows to undo it, gains nothing.
+The penalty is the mean squared Frobenius norm of the Jacobian of whitened codes by the
+standardised sample. Whitening makes it invariant to linear maps of the code: it cannot be
+lowered by shrinking the code or mixing components while the decoder undoes that.
 """
 
 from typing import NamedTuple
@@ -16,23 +16,23 @@ from skae.losses import ReconstructionLoss
 
 # Up to so many components the norm is exact; beyond, random directions estimate it.
 EXACT = 2
-# Added to the diagonal of a correlation matrix of enough rows; it is of float32.
-LOOSENESS = 1e-5
+# Relative ridge of a covariance matrix of enough samples, in float32.
+RIDGE = 1e-5
 
 
-class SensitiveOutput(NamedTuple):
+class ContractiveOutput(NamedTuple):
     reconstruction: Tensor  # (n_samples, n_outputs)
     code: Tensor  # (n_samples, n_components)
     sensitivity: Tensor  # (n_samples,)
 
 
 def directions(code: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Directions whose squared slopes sum to the squared norm, exactly or in the mean.
+    """Directions whose squared vjps sum to the squared norm, exactly or in the mean.
 
     Returns
     -------
     directions : Tensor of shape (n_directions, n_samples, n_components)
-        One of random signs for each row, or all unit vectors where there are few.
+        One of random signs for each sample, or all unit vectors of few components.
     """
     n_components = code.shape[-1]
     if n_components <= EXACT:
@@ -47,23 +47,23 @@ def whitener(code: Tensor) -> Tensor:
     n_samples, n_components = code.shape
     unit = torch.eye(n_components, device=code.device, dtype=code.dtype)
     centred = code - code.mean(dim=0)
-    # Few rows say little of a covariance, and nothing of some directions.
+    # The covariance of few samples is unreliable, and singular.
     few = n_samples <= 2 * n_components
-    looseness = (1 + n_components) / n_samples if few else LOOSENESS
-    # One row has no variance; that of raw codes starts near 1.
+    ridge = (1 + n_components) / n_samples if few else RIDGE
+    # One sample has no variance; that of raw codes is near 1 at first.
     least = 1.0 if n_samples == 1 else 1e-9
-    products = (centred.T @ centred) * (1 + looseness * unit) + least * unit
+    products = (centred.T @ centred) * (1 + ridge * unit) + least * unit
     factor = torch.linalg.cholesky_ex(products).L
     scale = (n_samples / n_components) ** 0.5
     return torch.linalg.solve_triangular(factor, scale * unit, upper=False)
 
 
-class SensitiveModule(AutoencoderModule):
-    """Says of each row how much its code moves with it."""
+class ContractiveModule(AutoencoderModule):
+    """Autoencoder that returns the Jacobian's norm, too."""
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> SensitiveOutput:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> ContractiveOutput:
         wanted = torch.is_grad_enabled()
-        with torch.enable_grad():  # by the rows; they are judged without one by weights
+        with torch.enable_grad():  # by the samples, in validation, too
             x = x.detach().requires_grad_()
             code = self.to_code(x, condition)
         with torch.set_grad_enabled(wanted):
@@ -73,17 +73,17 @@ class SensitiveModule(AutoencoderModule):
                     code, x, direction, create_graph=wanted, retain_graph=True
                 )
                 squares = squares + slopes.square().sum(dim=-1)
-            return SensitiveOutput(self.from_code(code, condition), code, squares)
+            return ContractiveOutput(self.from_code(code, condition), code, squares)
 
     def draw(self, code: Tensor) -> Tensor:
         generator = self.generator
-        if not self.training:  # the same at each look
+        if not self.training:  # the same at each validation check
             generator = torch.Generator(code.device).manual_seed(0)
         return directions(code, generator)
 
 
-class SensitiveLoss(nn.Module):
-    """A reconstruction loss, and a penalty on the sensitivity of the code.
+class ContractiveLoss(nn.Module):
+    """A reconstruction loss, and a penalty on the Jacobian of the code.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class SensitiveLoss(nn.Module):
         The loss without penalty.
 
     penalty : float
-        Weight of the sensitivity.
+        Weight of the squared norm.
     """
 
     def __init__(self, reconstruction: ReconstructionLoss, penalty: float):
@@ -100,7 +100,7 @@ class SensitiveLoss(nn.Module):
         self.penalty = penalty
         self.terms: dict[str, Tensor] = {}  # for the history
 
-    def forward(self, output: SensitiveOutput, target: Tensor) -> Tensor:
+    def forward(self, output: ContractiveOutput, target: Tensor) -> Tensor:
         loss = self.reconstruction(output, target)
         self.terms = {"sensitivity": output.sensitivity.detach().mean()}
         return loss + self.penalty * output.sensitivity
@@ -116,7 +116,7 @@ def _gelu(x: Tensor, y: Tensor) -> Tensor:
 
 
 # Second derivatives of activations by their input and output; None where they are 0.
-BENDS = {
+SECOND_DERIVATIVES = {
     nn.SiLU: _silu,
     nn.ReLU: None,
     nn.GELU: _gelu,
@@ -127,72 +127,74 @@ BENDS = {
 
 
 def summed_product(a: Tensor, b: Tensor) -> Tensor:
-    """Sum over directions and rows of the outer products of two vectors each."""
+    """Sum over directions and samples of the outer products of two vectors each."""
     return a.flatten(0, 1).mT @ b.flatten(0, 1)
 
 
-class BentLayer(Layer):
-    """A layer whose slopes are trained on, too.
+class JacobianLayer(Layer):
+    """A layer whose Jacobian is trained on, too.
 
-    ``pull`` takes gradients, (n_directions, n_rows, n_out), through the layer from its
-    output to its input, ``push`` the change that is wanted of the result back to them,
-    and ``backward`` adds what ``push`` found to the gradients of weight and input.
+    ``vjp`` maps gradients, (n_directions, n_samples, n_out), from the layer's output to
+    its input; ``jvp`` maps the gradient of the loss by that result back to the output;
+    ``backward`` adds what ``jvp`` found to the gradients of weight and input.
     """
 
     def __init__(self, linear: nn.Linear, curve: nn.Module | None):
         super().__init__(linear, curve)
-        self.bend = BENDS[nn.Identity if curve is None else type(curve)]
+        self.second_derivative = SECOND_DERIVATIVES[
+            nn.Identity if curve is None else type(curve)
+        ]
 
-    def pull(self, gradient: Tensor) -> Tensor:
-        self.pulled = gradient
+    def vjp(self, gradient: Tensor) -> Tensor:
+        self.output_gradient = gradient
         self.slopes = self.slope(gradient, self.affine, self.y)
         return self.slopes @ self.weight
 
-    def push(self, change: Tensor) -> Tensor:
-        self.by_weight = summed_product(self.slopes, change)
+    def jvp(self, change: Tensor) -> Tensor:
+        self.weight_term = summed_product(self.slopes, change)
         change = change @ self.turned
         self.by_affine = None
-        if self.bend is not None:
-            products = (self.pulled * change).sum(dim=0)
-            self.by_affine = products.mul_(self.bend(self.affine, self.y))
+        if self.second_derivative is not None:
+            products = (self.output_gradient * change).sum(dim=0)
+            self.by_affine = products.mul_(self.second_derivative(self.affine, self.y))
         return self.slope(change, self.affine, self.y)
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         gradient = self.slope(gradient, self.affine, self.y)
         if self.by_affine is not None:
             gradient = gradient + self.by_affine
-        self.add_product(self.by_weight, gradient.mT, self.x, out=self.gradients[0])
+        self.add_product(self.weight_term, gradient.mT, self.x, out=self.gradients[0])
         torch.sum(gradient, -2, out=self.gradients[1])
         return self.product(gradient, self.weight) if wanted else None
 
 
-class BentStack(Stack):
-    layer_class = BentLayer
+class JacobianStack(Stack):
+    layer_class = JacobianLayer
 
-    def pull(self, gradient: Tensor) -> Tensor:
+    def vjp(self, gradient: Tensor) -> Tensor:
         for layer in reversed(self.layers):
-            gradient = layer.pull(gradient)
+            gradient = layer.vjp(gradient)
         return gradient
 
-    def push(self, change: Tensor) -> Tensor:
+    def jvp(self, change: Tensor) -> Tensor:
         for layer in self.layers:
-            change = layer.push(change)
+            change = layer.jvp(change)
         return change
 
 
-class BentPath(Path):
-    stack_class = BentStack
+class JacobianPath(Path):
+    stack_class = JacobianStack
 
-    def pull(self, gradient: Tensor) -> Tensor:
-        self.pulled = gradient
+    def vjp(self, gradient: Tensor) -> Tensor:
+        self.output_gradient = gradient
         curved = gradient if self.gain is None else gradient * self.gain
-        return self.stack.pull(curved) + gradient @ self.total.mT
+        return self.stack.vjp(curved) + gradient @ self.total.mT
 
-    def push(self, change: Tensor) -> Tensor:
-        self.by_change = summed_product(change, self.pulled)
-        curved = self.stack.push(change)
+    def jvp(self, change: Tensor) -> Tensor:
+        self.by_change = summed_product(change, self.output_gradient)
+        curved = self.stack.jvp(change)
         if self.gain is not None:
-            self.by_gain = (curved * self.pulled).sum((0, 1))
+            self.by_gain = (curved * self.output_gradient).sum((0, 1))
             curved = curved * self.gain
         return curved + change @ self.total
 
@@ -204,12 +206,12 @@ class BentPath(Path):
         return into
 
 
-class SensitiveGradient(PlainGradient):
-    """Of a :class:`SensitiveModule` and a :class:`SensitiveLoss`."""
+class ContractiveGradient(PlainGradient):
+    """Of a :class:`ContractiveModule` and a :class:`ContractiveLoss`."""
 
-    def __init__(self, module: SensitiveModule, criterion: SensitiveLoss):
+    def __init__(self, module: ContractiveModule, criterion: ContractiveLoss):
         super().__init__(module, criterion.reconstruction)
-        self.encoder = side_of(module.encoder, BentPath)
+        self.encoder = side_of(module.encoder, JacobianPath)
         self.module = module
         self.whole = criterion
 
@@ -220,9 +222,9 @@ class SensitiveGradient(PlainGradient):
         with torch.enable_grad():
             code = codes.detach().requires_grad_()
             along = self.module.draw(codes) @ whitener(code)
-        slopes = self.encoder.pull(along.detach())
+        slopes = self.encoder.vjp(along.detach())
         sensitivity = slopes.square().sum() / n_samples
-        change = self.encoder.push(slopes * (2 * self.whole.penalty / n_samples))
+        change = self.encoder.jvp(slopes * (2 * self.whole.penalty / n_samples))
         (by_code,) = torch.autograd.grad(along, code, change)
 
         loss, gradient = self.criterion.with_slope(self.decoder.forward(codes), target)
@@ -232,4 +234,4 @@ class SensitiveGradient(PlainGradient):
         return loss + self.whole.penalty * sensitivity
 
 
-KNOWN[SensitiveModule, SensitiveLoss] = SensitiveGradient
+KNOWN[ContractiveModule, ContractiveLoss] = ContractiveGradient

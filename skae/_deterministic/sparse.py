@@ -28,7 +28,7 @@ from skae.losses import ReconstructionLoss
 MOST_COMPONENTS = 4096  # of "auto"
 CALIBRATION_ROWS, CALIBRATION_VALUES = 10_000, 2**26
 N_FOLDS = 5
-# Principal directions of fewer rows are their noise, which training rows have much of
+# Principal directions of fewer samples fit noise, which training samples have much of
 # and others have not.
 ROWS_PER_DIRECTION = 5
 FAINT = 1e-3  # the length of what waits for its turn, beside a principal direction
@@ -199,7 +199,7 @@ class SparseAE(BaseAutoencoder):
             )
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
-        # Rows held out set the threshold, and so must be as new to the start as others.
+        # The validation set gives the threshold, so the initial weights must not fit it.
         return describe(trained, self._count_directions(trained))
 
     def _count_directions(self, dataset: Dataset) -> int:
@@ -214,16 +214,16 @@ class SparseAE(BaseAutoencoder):
         spread = common_spread(torch.as_tensor(statistics.spread))
         units = Standardizer(torch.as_tensor(statistics.mean), spread)
         directions = torch.randn(n_components, n_features, dtype=torch.float32)
-        directions[:, spread == 0] = 0.0  # nothing is ever written there
+        directions[:, spread == 0] = 0.0  # constant features
         directions /= directions.norm(dim=1, keepdim=True).clamp(min=1e-12)
         into = directions
-        if self.init == "pca":  # others wait, so faint that principal ones come first
+        if self.init == "pca":  # the others so small that principal ones dominate
             into = begin_with_principal(FAINT * directions, statistics.components)
             directions = begin_with_principal(directions, statistics.components)
         encoder = make_network(
             self._networks, "encoder", n_features, n_components, n_features
         )
-        # A network that does not start at zero is silenced from outside.
+        # A network that is not zero-initialised is multiplied by a gain of 0.
         gain = self.encoder is not None or self.init == "random"
         training_range = units(torch.as_tensor(statistics.training_range))
         encoder = LinearPath(
@@ -270,7 +270,7 @@ class SparseAE(BaseAutoencoder):
         self.dead_units_ = int((used == 0).sum())
 
     def _calibrate(self, dataset: Dataset) -> None:
-        """Set the threshold of inference by training rows, some thousands at most."""
+        """Set the threshold of inference by training samples, some thousands at most."""
         n_some = min(len(dataset), CALIBRATION_ROWS)
         n_some = min(n_some, max(1, CALIBRATION_VALUES // self.n_components_))
         some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
@@ -279,7 +279,7 @@ class SparseAE(BaseAutoencoder):
         with torch.inference_mode():
             activation = encoder(x)
             if self.best_step_ == 0 and self.init == "pca" and n_some >= N_FOLDS:
-                # Of principal components, the rows they come from have more than others.
+                # Activations of principal components are larger in their own samples.
                 n_directions = self._count_directions(dataset)
                 for fold in np.array_split(np.arange(n_some), N_FOLDS):
                     others = some.subset(np.setdiff1d(np.arange(n_some), fold))

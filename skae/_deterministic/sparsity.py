@@ -29,7 +29,7 @@ FIRST_WEIGHT, PURSUIT = 0.03, 0.02
 
 def is_penalised(sparsity: str, done: float) -> bool:
     """Whether a penalty makes codes sparse, when so much of the training is done."""
-    # Training on one part after the other has no end: all is done, as far as it knows.
+    # Online training has no end: all of it counts as done.
     return sparsity in PENALTIES and not RELAXED_FROM <= done < 1
 
 
@@ -61,14 +61,14 @@ def keep_largest(activation: Tensor, n_active: float) -> tuple[Tensor, Tensor]:
     return torch.where(activation > threshold, activation, 0.0), threshold
 
 
-def keep_largest_per_row(activation: Tensor, n_active: int) -> Tensor:
-    """Keep the positive values among the ``n_active`` largest of each row."""
+def keep_largest_per_sample(activation: Tensor, n_active: int) -> Tensor:
+    """Keep the positive values among the ``n_active`` largest of each sample."""
     values, places = activation.topk(n_active, dim=-1)
     return torch.zeros_like(activation).scatter(-1, places, values.relu())
 
 
 class SparseModule(AutoencoderModule):
-    """Encodes rows as few positive multiples of unit directions.
+    """Encodes samples as sparse non-negative combinations of unit directions.
 
     Parameters
     ----------
@@ -76,15 +76,15 @@ class SparseModule(AutoencoderModule):
         What makes codes sparse.
 
     n_active : int
-        How many components are active, on average or (for "topk") in each row.
+        Number of active components, on average or (for "topk") in each sample.
 
-    **parts : dict
+    **components : dict
         Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`. The decoder is one
         linear layer.
     """
 
-    def __init__(self, *, sparsity: str, n_active: int, **parts):
-        super().__init__(**parts)
+    def __init__(self, *, sparsity: str, n_active: int, **components):
+        super().__init__(**components)
         self.sparsity = sparsity
         self.n_active = n_active
         self.done = 0.0  # of the training; the net sets it
@@ -92,7 +92,7 @@ class SparseModule(AutoencoderModule):
         self.register_buffer("penalty_weight", weight)
         # Above it a component is active in inference.
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float32))
-        self.calibrated = False  # by rows that were not trained on
+        self.calibrated = False  # on samples that were not trained on
         idle = torch.zeros(len(self.basis.unit), dtype=torch.int32)
         self.register_buffer("idle", idle)  # steps since each was active
         self.after_step()
@@ -110,7 +110,7 @@ class SparseModule(AutoencoderModule):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> SparseOutput:
         activation = self.encoder(x)
         if self.sparsity == "topk":
-            code = keep_largest_per_row(activation, self.n_active)
+            code = keep_largest_per_sample(activation, self.n_active)
         elif self.training and is_penalised(self.sparsity, self.done):
             code = activation.relu()
         else:
@@ -126,11 +126,11 @@ class SparseModule(AutoencoderModule):
     def to_code(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         activation = self.encoder(x)
         if self.sparsity == "topk":
-            return keep_largest_per_row(activation, self.n_active)
+            return keep_largest_per_sample(activation, self.n_active)
         return torch.where(activation > self.threshold, activation, 0.0)
 
     def _from_dead(self, activation: Tensor, code: Tensor) -> Tensor | None:
-        """What the most active of the dead components would add to the rows."""
+        """Contribution of the most active of the dead components."""
         with torch.no_grad():
             self.idle += 1
             self.idle.masked_fill_((code > 0).any(dim=0), 0)
@@ -140,7 +140,7 @@ class SparseModule(AutoencoderModule):
             return None
         n_kept = min(n_dead, max(1, len(self.inputs.mean) // 2))
         activation = activation.masked_fill(~dead, -torch.inf)
-        return F.linear(keep_largest_per_row(activation, n_kept), self.decoder.weight)
+        return F.linear(keep_largest_per_sample(activation, n_kept), self.decoder.weight)
 
     @torch.no_grad()
     def calibrate(self, x: Tensor, target: Tensor, condition: Tensor | None) -> Tensor:
@@ -154,7 +154,7 @@ class SparseModule(AutoencoderModule):
         self.calibrated = True
 
     def set_threshold(self, activation: Tensor) -> None:
-        """Let as many components be active as was asked for, on average over rows."""
+        """Set the threshold at which ``n_active`` components are active on average."""
         self.threshold.copy_(keep_largest(activation, self.n_active)[1])
 
 
@@ -167,8 +167,8 @@ class SparseLoss(nn.Module):
     Parameters
     ----------
     reconstruction : ReconstructionLoss
-        The loss without penalty, by which rows held out are judged: they are encoded
-        with exactly as many active components as were asked for.
+        The loss without penalty. It is the validation loss, of codes with exactly as
+        many active components as ``n_active``.
 
     sparsity : {"batch_topk", "topk", "l1", "kl"}
         What makes codes sparse.

@@ -1,12 +1,11 @@
-"""The gradient of a plain autoencoder, written out.
+"""Backpropagation through a plain autoencoder, written out.
 
-The layers that skae builds are few and small, and for small layers torch's autograd costs
-one to two times the arithmetic. Here forward and backward are the matrix products and
-little else, with each gradient written where the optimiser reads it. What is not made of
-such layers (a user's network, a variant with a forward of its own, layers that somebody
-hooked) goes through autograd as ever: :func:`written_out` returns None for it.
+For small layers torch's autograd costs one to two times the arithmetic. Here forward and
+backward are the matrix products and little else, with each gradient written where the
+optimiser reads it. Other modules (a user's network, a variant with its own ``forward``,
+layers with hooks) use autograd: :func:`written_out` returns None for them.
 
-Tensors may have one leading axis more, of members that are trained side by side.
+Tensors may have a leading axis of members that are trained side by side.
 """
 
 from collections.abc import Callable
@@ -21,8 +20,7 @@ from skae.losses import ReconstructionLoss
 
 aten = torch.ops.aten
 
-# By activation: what it does, and its gradient from that of its output, its input, and
-# its output.
+# By activation: the function, and its vjp given that of the output, input and output.
 CURVES: dict[type[nn.Module], tuple[Callable, Callable]] = {
     nn.SiLU: (F.silu, lambda g, x, y: aten.silu_backward(g, x)),
     nn.ReLU: (torch.relu, lambda g, x, y: aten.threshold_backward(g, y, 0)),
@@ -39,10 +37,10 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
     Parameters
     ----------
     module : nn.Module
-        To be trained; its parameters have gradients of their own shape, to be written to.
+        Module to train; the gradients of its parameters are written in place.
 
     criterion : nn.Module
-        One loss per row.
+        One loss per sample.
 
     Returns
     -------
@@ -52,7 +50,7 @@ def written_out(module: nn.Module, criterion: nn.Module) -> "PlainGradient | Non
     kind = KNOWN.get((type(module), type(criterion)))
     if kind is None or has_shared_parameters(
         module
-    ):  # each gradient is written once, not added up
+    ):  # each gradient is written, not added up
         return None
     sides = module.encoder, module.decoder
     if _is_hooked(module) or not all(_is_known(side) for side in sides):
@@ -66,7 +64,7 @@ def _is_known(side: nn.Module) -> bool:
         return all(p.requires_grad for p in own) and _is_known(side.network)
     if type(side) is not nn.Sequential or type(next(iter(side), None)) is not nn.Linear:
         return False
-    after_curve = False  # two activations in a row are nothing that a layer here has
+    after_curve = False  # a layer here has one activation
     for layer in side:
         is_exact = getattr(layer, "approximate", "none") == "none"  # GELU has another
         is_curve = type(layer) in CURVES and is_exact
@@ -78,7 +76,7 @@ def _is_known(side: nn.Module) -> bool:
 
 
 def _is_whole(layer: nn.Linear) -> bool:
-    """Whether it has a bias, and nobody froze a part of it."""
+    """Whether it has a bias, and all its parameters are trained."""
     return layer.bias is not None and all(p.requires_grad for p in layer.parameters())
 
 
@@ -93,7 +91,7 @@ def _is_hooked(module: nn.Module) -> bool:
 
 
 class PlainGradient:
-    """Of encoder, decoder and a reconstruction loss."""
+    """Gradient of encoder, decoder and a reconstruction loss."""
 
     def __init__(self, module: AutoencoderModule, criterion: ReconstructionLoss):
         self.encoder = side_of(module.encoder)
@@ -110,8 +108,7 @@ class PlainGradient:
         return loss
 
 
-# By the types of module and criterion, which must be these and no subclass. Files of
-# other gradients add theirs.
+# By the exact types of module and criterion. Files of other gradients add theirs.
 KNOWN: dict[tuple[type, type], type] = {
     (AutoencoderModule, ReconstructionLoss): PlainGradient
 }
@@ -121,7 +118,7 @@ class Layer:
     """A linear layer and the activation after it, if any."""
 
     def __init__(self, linear: nn.Linear, curve: nn.Module | None):
-        # Views cost as much as a small product, so they are taken once.
+        # Taken once, because a view costs as much as a small product.
         self.weight = linear.weight.detach()
         self.turned = self.weight.mT
         self.bias = linear.bias.detach().unsqueeze(-2)
@@ -187,7 +184,7 @@ class Path:
         self.total = torch.add(
             self.weight, self.change, alpha=self.path.learning_rate_scale
         )
-        if self.training_range is not None:  # as path.cover does, at half its cost
+        if self.training_range is not None:  # as update_range does, at half its cost
             low, high = x.aminmax(dim=-2)
             torch.minimum(self.training_range[0], low, out=self.training_range[0])
             torch.maximum(self.training_range[1], high, out=self.training_range[1])
@@ -211,7 +208,7 @@ class Path:
 
 
 def side_of(side: nn.Module, path_class: type[Path] = Path) -> Stack | Path:
-    """Take hold of an encoder or decoder that :func:`written_out` found to be known."""
+    """Wrap an encoder or decoder for which the gradient is written out."""
     is_path = type(side) is LinearPath
     return path_class(side) if is_path else path_class.stack_class(side)
 

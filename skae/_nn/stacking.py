@@ -1,8 +1,8 @@
 """Modules of one kind, trained side by side as one with a leading axis of members.
 
-A step on ten small networks costs a few times a step on one, because most of what one
-step costs is not arithmetic. The members share what is not trained (units, the linear
-map); each has its own weights and its own share of state.
+A step of ten small networks costs a few times that of one, because most of the cost is
+not arithmetic. The members share what is not trained (scaling, the linear map); each has
+its own parameters and buffers.
 """
 
 import copy
@@ -16,7 +16,7 @@ from skae._nn.autoencoder import AutoencoderModule, has_shared_parameters
 
 
 def stack(modules: Sequence[AutoencoderModule]) -> AutoencoderModule:
-    """Return a module whose trained tensors have one axis more, the members."""
+    """Return a module whose trained tensors have a leading axis of members."""
     stacked = copy.deepcopy(modules[0])
     states = [own_state(module) for module in modules]
     for name in states[0]:
@@ -35,7 +35,7 @@ def unstack(stacked: AutoencoderModule, member: int) -> AutoencoderModule:
 
 
 def own_state(module: AutoencoderModule) -> dict[str, Tensor]:
-    """By name, what members do not share: trained parameters, and buffers beside them."""
+    """Tensors that members do not share: trained parameters, and networks' buffers."""
     sides = ("encoder.", "decoder.")
     buffers = {n: b for n, b in module.named_buffers() if n.startswith(sides)}
     own = dict(module.named_parameters()) | buffers
@@ -43,7 +43,7 @@ def own_state(module: AutoencoderModule) -> dict[str, Tensor]:
 
 
 def _is_map(name: str) -> bool:
-    """Whether it is the linear map that training starts from, the same for all."""
+    """Whether it is the linear map, the same for all members."""
     return name in ("encoder.weight", "decoder.weight")
 
 
@@ -56,7 +56,7 @@ def _replace(module: nn.Module, name: str, values: Tensor) -> None:
 
 
 def call(stacked: AutoencoderModule, x: Tensor, *condition: Tensor):
-    """Apply members to their rows, (n_members, n_rows, n_features), or to shared ones."""
+    """Apply members to (n_members, n_samples, n_features), or to shared samples."""
     axis = 0 if x.dim() == 3 else None
 
     def one(state, x, *condition):
@@ -71,12 +71,12 @@ def can_stack(module: AutoencoderModule) -> bool:
     """Whether copies of a module can be trained side by side."""
     if type(module).after_step is not AutoencoderModule.after_step:
         return False
-    if has_shared_parameters(module):  # vmap would leave its own tensors behind in it
+    if has_shared_parameters(module):  # vmap would leave its tensors in it
         return False
     trial = stack([module, module])
     width = len(module.inputs.mean)
     try:
         call(trial, torch.zeros(2, 3, width))
     except (RuntimeError, NotImplementedError, ValueError):
-        return False  # vmap does not know an operation
+        return False  # vmap does not support an operation
     return True

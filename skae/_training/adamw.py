@@ -3,8 +3,8 @@
 Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
 A small network has a dozen parameter tensors, and torch's optimisers spend more time on
-visiting them than on arithmetic. Here parameters, gradients and moments are views of one
-vector each: clearing, clipping and the update are one operation on it.
+the overhead of each than on arithmetic. Here parameters, gradients and moments share one
+vector each, so that clearing, clipping and the update are one operation.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ class FlatAdamW(torch.optim.Optimizer):
 
     It is a torch optimiser, so that schedulers and skorch work with it, but it has one
     group, and :meth:`gather` must be called before the first step and whenever
-    parameters were frozen or thawed.
+    parameters were frozen or unfrozen.
 
     Parameters
     ----------
     params : iterable of Parameter
-        What to train.
+        Parameters to train.
 
     lr : float
         Step size.
@@ -74,7 +74,7 @@ class FlatAdamW(torch.optim.Optimizer):
         self.param_groups.append({**group, "params": list(group["params"])})
 
     def gather(self) -> None:
-        """Make the trained parameters and their gradients views of one vector each."""
+        """Let the trained parameters share one vector, and their gradients another."""
         parameters = self.param_groups[0]["params"]
         trained = [p for p in parameters if p.requires_grad]
         if self._gathered is not None:
@@ -103,14 +103,14 @@ class FlatAdamW(torch.optim.Optimizer):
             offset += parameter.numel() // n_members
 
     def release(self) -> None:
-        """Give every parameter its own memory again."""
+        """Copy every parameter to memory of its own."""
         for parameter in self._gathered or []:
             parameter.data = parameter.data.clone()
             parameter.grad = None
         self._gathered = None
 
     def is_finite(self) -> Tensor:
-        """Say of each member whether all its parameters are."""
+        """Whether all parameters are finite, for each member."""
         if self._gathered is None:
             device = self.param_groups[0]["params"][0].device
             return torch.ones(self.n_members, dtype=torch.bool, device=device)

@@ -360,7 +360,7 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def _record_loss(self, name: str, value: float) -> None:
         """With the flag for a new best, which skorch's own callbacks look for."""
-        earlier = [row[name] for row in self.history[:-1]]
+        earlier = [epoch[name] for epoch in self.history[:-1]]
         self.history.record(name, value)
         self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
 
@@ -410,7 +410,8 @@ class EpochHook(Callback):
 
 def plain_history(net: AutoencoderNet) -> list[dict]:
     """One dict of plain values per epoch, without skorch's batches."""
-    return [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
+    epochs = map(dict.items, net.history)
+    return [{k: v for k, v in epoch if k != "batches"} for epoch in epochs]
 
 
 def _overrides(callback: Callback, hooks: tuple[str, ...]) -> bool:

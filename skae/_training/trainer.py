@@ -168,8 +168,8 @@ class Trainer:
         with suitable_threads(count_weights(net.module), settings.batch_size), draws:
             net.fit((train, valid))
         history = plain_history(net)
-        for row in history:
-            row["stage"] = "partial_fit" if settings.online else run.stage
+        for epoch in history:
+            epoch["stage"] = "partial_fit" if settings.online else run.stage
         self.history += history
         results = net.finish()
         best = min(results, key=lambda trained: trained.validation.best)

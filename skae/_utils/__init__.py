@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of autoencoders."""
+"""Helpers that do not depend on autoencoders."""

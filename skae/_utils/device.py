@@ -1,4 +1,4 @@
-"""Choice of the device that computes."""
+"""Resolution of ``device="auto"``."""
 
 import torch
 

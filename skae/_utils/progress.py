@@ -1,4 +1,4 @@
-"""The bar that ``verbose=True`` shows."""
+"""Progress bar of ``verbose=True``."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(name: str, n_epochs: int, shown: bool) -> Iterator[Callable]:
-    """Yield ``advance(history_row)``, to be called after each epoch."""
+    """Yield ``advance(epoch)``, to be called with the history of each epoch."""
     if not shown:
-        yield lambda row: None
+        yield lambda epoch: None
         return
     try:
         from rich.progress import Progress, TimeElapsedColumn
@@ -20,12 +20,12 @@ def progress_bar(name: str, n_epochs: int, shown: bool) -> Iterator[Callable]:
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as bar:
         task = bar.add_task(name, total=n_epochs)
 
-        def advance(row: dict) -> None:
-            losses = f"train {row['train_loss']:.4g}"
-            if "valid_loss" in row:
-                losses += f", valid {row['valid_loss']:.4g}"
+        def advance(epoch: dict) -> None:
+            losses = f"train {epoch['train_loss']:.4g}"
+            if "valid_loss" in epoch:
+                losses += f", valid {epoch['valid_loss']:.4g}"
             bar.update(task, advance=1, description=f"{name} ({losses})")
 
         yield advance
-        # Early stopping leaves epochs unused; the bar is full all the same.
+        # Early stopping may end before the last epoch; the bar is completed all the same.
         bar.update(task, completed=n_epochs)

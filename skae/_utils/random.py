@@ -13,12 +13,12 @@ _lock = threading.RLock()
 def seeded_default_generator(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's default generators, and restore their state on exit.
 
-    For code that draws from them and accepts no generator: the initialisation of layers,
-    and dropout in a network that a user built. Threads enter one at a time.
+    For code that uses them and accepts no generator: the initialisation of layers, and
+    dropout in a user's network. Threads enter one at a time.
     """
     cuda = [device] if device.type == "cuda" else []
     with _lock, torch.random.fork_rng(devices=cuda):
-        # torch.manual_seed would seed every device's stream, of which one is restored.
+        # torch.manual_seed would seed every device, of which only one is restored.
         torch.default_generator.manual_seed(seed)
         if cuda:
             with torch.cuda.device(device):

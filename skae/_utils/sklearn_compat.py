@@ -1,7 +1,7 @@
-"""scikit-learn's private names that an estimator needs, all in one place.
+"""Imports of scikit-learn's private parameter validation, all in one place.
 
-It declares its parameters' constraints with them, and scikit-learn offers them under no
-public name. If they move, this file follows.
+Estimators declare the constraints of their parameters with them. They have no public
+name in scikit-learn; if they move, this file must be adapted.
 """
 
 from sklearn.base import _fit_context as fit_context

@@ -1,7 +1,7 @@
 """Number of threads of torch, restored on exit.
 
 torch's number of threads is shared by all Python threads, one way or another. It is
-changed under a lock and restored, so that fits in several threads disturb neither each
+changed under a lock and restored, so that fits in several threads affect neither each
 other nor the caller.
 """
 
@@ -20,17 +20,17 @@ ONE_THREAD_BELOW = 50e6
 class _SingleThread(threading.local):
     """Run torch on one thread, then on as many as before.
 
-    torch's number of threads belongs to the calling thread, but a thread that calls torch
-    for the first time takes the number that any other set last. A thread that enters
-    with one while others are inside is taken for such: it gets back the number that the
-    first one found.
+    torch's number of threads belongs to the calling thread, but the first call of torch
+    in a thread takes the number that another thread set last. If a thread enters with
+    one thread while others are inside, this is assumed to be the case, and the number
+    that the first of them had is restored.
     """
 
     _lock = threading.Lock()
     _n_inside = 0
     _saved = 1
 
-    # Of this thread; threading.local keeps the instances apart.
+    # State of this Python thread; threading.local separates the threads.
     depth = 0
     before = 1
 

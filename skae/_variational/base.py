@@ -1,4 +1,4 @@
-"""What users do with a posterior and a prior: the part that variational classes share."""
+"""Shared part of the variational classes: posterior, prior, log-likelihood."""
 
 import copy
 import inspect
@@ -65,7 +65,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
 
     @property
     def _standardizes(self) -> bool:
-        """Whether training starts at components that do not depend on units."""
+        """Whether the initial components are those of standardised data."""
         return not self._is_bernoulli and isinstance(self.noise, str)
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
@@ -105,7 +105,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
             self.module_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
         )
         order = torch.arange(len(usage.kl))
-        if not resumes:  # most used first
+        if not resumes:  # largest KL divergence first
             order = usage.kl.argsort(descending=True, stable=True)
             basis = self.module_.basis
             permutation = torch.eye(len(order), dtype=torch.float64)[:, order]
@@ -115,13 +115,13 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
         decoder = self.module_.decoder
         if isinstance(decoder, LinearPath):
             known = torch.stack([decoder.low, decoder.high])
-            known[:, : len(order)] = usage.extremes  # what follows is the condition
+            known[:, : len(order)] = usage.extremes  # the condition follows
             decoder.update_range(known)
         for path in linear_paths(self.module_):
             path.freeze_range()
 
     def _fit_prior(self, dataset: Dataset, seed: int):
-        """Fit the density of codes, if one is wanted, to draws from their posteriors."""
+        """Fit the density ``prior`` to draws from the posteriors, if it is one."""
         if isinstance(self.prior, str):
             return None
         mixes = isinstance(self.prior, (GaussianMixture, BayesianGaussianMixture))
@@ -135,8 +135,6 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
         prior.fit(mean + deviation * noise)
         return prior
 
-    # Codes and rows, condition included.
-
     def _moments(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the posterior, in the basis of the codes."""
         moments = self._map(posterior_moments, dataset)
@@ -144,9 +142,9 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
         return mean, deviation
 
     def _evidence(self, dataset: Dataset, n_draws: int | None = None) -> np.ndarray:
-        """Importance-weighted log-likelihood of each row."""
+        """Importance-weighted log-likelihood of each sample."""
         self._check_probabilities(dataset)
-        # One seed for good, so that a row has one score.
+        # A fixed seed, so that a sample has one score.
         shape = n_draws or self.n_importance_samples, self._n_features_out
         draws = torch.as_tensor(np.random.RandomState(0).normal(size=shape))
         log_prior = None if self.prior_ is None else partial(_log_density, self.prior_)
@@ -165,7 +163,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
             prior = copy.copy(prior)
             prior.random_state = random_state
         drawn = prior.sample(n_samples, **options)
-        if isinstance(drawn, tuple):  # a mixture's come with labels, sorted by them
+        if isinstance(drawn, tuple):  # a mixture returns labels, too, sorted by them
             drawn = random_state.permutation(drawn[0])
         return np.asarray(drawn, dtype=np.float64)
 
@@ -181,7 +179,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
         return self._map(_draw, Dataset(codes, noises, condition))
 
     def _figures(self, dataset: Dataset) -> pd.Series:
-        """What ``diagnose`` returns."""
+        """Figures of ``diagnose``."""
         usage = Usage.of(
             self.module_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
         )
@@ -190,7 +188,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
             "kl": float(usage.kl.sum()),
             "active_units": float(usage.n_active),
         }
-        # A seed of its own: the figures of the same rows are the same.
+        # A fixed seed: equal data have equal figures.
         compared = compare(self, comparable(dataset), check_random_state(0))
         return pd.Series(figures | compared)
 

@@ -1,4 +1,4 @@
-"""The conditional variational autoencoder: what is known of a row stays out of its code.
+"""Conditional variational autoencoder (CVAE).
 
 Sohn, Lee & Yan, "Learning structured output representation using deep conditional
 generative models", NeurIPS 2015.
@@ -18,27 +18,27 @@ from skae._variational.label_inference import LabelsByEvidence
 
 @documented
 class ConditionalVAE(LabelsByEvidence):
-    """Variational autoencoder of rows given what is known of them, y.
+    """Conditional variational autoencoder (CVAE): conditional generation given y.
 
-    Prefer it to :class:`VAETransformer` when rows of a kind are to be generated, when
-    codes should hold what y does not say (the style of a digit, not which digit), or
-    when the kind of a row is to be changed and the rest kept. Encoder and decoder see y.
+    Prefer it to :class:`VAETransformer` to generate samples of a class, for codes that do
+    not contain y (the style of a digit, not which digit), or to change the class of a
+    sample and keep the rest. Encoder and decoder are conditioned on y.
 
-    y of strings, integers or booleans holds labels; y of floats, or of several columns,
-    holds numbers. Where a method is not given y, labels are inferred from the evidence,
-    so that the class works within a Pipeline; numbers cannot be, and have to be given.
-    To scikit-learn it is no classifier, so a search over sorted rows wants
-    ``cv=StratifiedKFold()``.
+    y of strings, integers or booleans is taken as labels; y of floats, or with several
+    columns, as continuous. Where a method is called without y, labels are inferred by
+    Bayes' rule from the log-likelihoods, so that the class works within a Pipeline;
+    continuous y must be passed. It is not a classifier for scikit-learn, so that a search
+    over samples sorted by label needs ``cv=StratifiedKFold()``.
 
-    An ``encoder=`` builder is asked for ``n_out = 2 * n_components``, means and then
-    log-variances; the inputs of both sides are followed by the columns of y, one for each
-    label or number.
+    An ``encoder=`` builder is called with ``n_out = 2 * n_components``, means and then
+    log-variances; the columns of y, one-hot if labels, are appended to the inputs of both
+    networks.
 
     Parameters
     ----------
     n_components : int, default=2
-        Number of components of a code. More than the data call for do no harm: the
-        divergence switches them off.
+        Dimension of the latent representation. Components that the data do not need are
+        switched off by the KL divergence.
 
     {variational}
 
@@ -47,7 +47,7 @@ class ConditionalVAE(LabelsByEvidence):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels. Only if y holds labels.
+        The labels, if y was labels.
 
     {variational_attributes}
 
@@ -55,8 +55,8 @@ class ConditionalVAE(LabelsByEvidence):
 
     See Also
     --------
-    VAETransformer : The same without a condition.
-    sklearn.discriminant_analysis.LinearDiscriminantAnalysis : Where training begins.
+    VAETransformer : Without a condition.
+    sklearn.discriminant_analysis.LinearDiscriminantAnalysis : The initial model.
 
     References
     ----------
@@ -80,7 +80,7 @@ class ConditionalVAE(LabelsByEvidence):
     True
     """
 
-    # y follows X to these methods where metadata routing is asked to bring it.
+    # y is passed to these methods where metadata routing requests it.
     __metadata_request__transform = {"y": None}
     __metadata_request__inverse_transform = {"y": None}
 
@@ -142,15 +142,15 @@ class ConditionalVAE(LabelsByEvidence):
     # Fitting.
 
     def fit(self, X, y=None):
-        """Learn to encode and decode the rows of X, given y.
+        """Fit the conditional autoencoder to X and y.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, in any units. Sparse rows are made dense a batch at a time.
+            Training data, in any units. Sparse data are made dense a batch at a time.
 
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
-            Labels or numbers.
+            Labels, or continuous conditions.
 
         Returns
         -------
@@ -160,8 +160,8 @@ class ConditionalVAE(LabelsByEvidence):
         Raises
         ------
         ValueError
-            If y is missing, or X or y is not finite, or if a parameter does not suit X.
-            What an earlier ``fit`` left is kept.
+            If y is missing, X or y is not finite, or a parameter is not valid for X. The
+            result of an earlier ``fit`` is kept.
         """
         return super().fit(X, y)
 
@@ -174,13 +174,13 @@ class ConditionalVAE(LabelsByEvidence):
             Training data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
-            Labels or numbers.
+            Labels, or continuous conditions.
 
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components)
-            As ``fit(X, y).transform(X)`` gives them: labels are inferred, as they will
-            be for new rows. Numbers, which cannot be, are those given.
+            As ``fit(X, y).transform(X)``: labels are inferred, as for new samples;
+            continuous conditions are those passed.
         """
         self.fit(X, y)
         return self.transform(X, y if isinstance(self._condition, Numbers) else None)
@@ -189,7 +189,7 @@ class ConditionalVAE(LabelsByEvidence):
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None. Pass what is known of each row, or use VAETransformer."
+                "None. Pass labels or numbers, one per sample, or use VAETransformer."
             )
         y = check_condition(y)
         check_consistent_length(X, y)
@@ -200,7 +200,7 @@ class ConditionalVAE(LabelsByEvidence):
         self._condition = known.recount(y)
         if isinstance(known, Labels):
             self.classes_ = known.classes
-        return Dataset(X, condition=known.columns(y, len(y)))
+        return Dataset(X, condition=known.encode(y, len(y)))
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         return describe_given(dataset, self.n_components, trained, self._standardizes)
@@ -208,7 +208,7 @@ class ConditionalVAE(LabelsByEvidence):
     # Using what was fitted.
 
     def transform(self, X, y=None):
-        """Encode the rows of X.
+        """Encode X.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ class ConditionalVAE(LabelsByEvidence):
             Data in the units of the training data.
 
         y : array-like, default=None
-            What is known of each row, or of all of them. None infers labels.
+            Label or number of each sample, or one for all. None infers labels.
 
         Returns
         -------
@@ -231,17 +231,17 @@ class ConditionalVAE(LabelsByEvidence):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as :meth:`transform` gives them.
+            Codes, as returned by :meth:`transform`.
 
         y : array-like, default=None
-            What the rows shall be. None takes the label whose training codes, as a normal
-            density, make the code most likely; that is a guess, as codes are meant to
-            hold what labels do not say.
+            Label or number of each sample to decode, or one for all. None guesses the
+            label by a normal density of each class's training codes. The guess is poor
+            where codes are independent of y, as they are trained to be.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            Rows in the units of the training data, in the dtype of the codes.
+            Samples in the units of the training data, in the dtype of the codes.
         """
         check_is_fitted(self)
         codes = self._validate_codes(X)
@@ -256,17 +256,17 @@ class ConditionalVAE(LabelsByEvidence):
             Data in the units of the training data.
 
         y : array-like, default=None
-            What is known of each row, or of all of them. None infers labels.
+            Label or number of each sample, or one for all. None infers labels.
 
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            What code and condition retain of X, in the dtype of X.
+            Reconstructions, in the dtype of X.
         """
         return self._map(code_basis.reconstruct, self._make_query(X, y))
 
     def posterior(self, X, y=None):
-        """Say which codes a row may have.
+        """Posterior distribution of the codes.
 
         Parameters
         ----------
@@ -274,19 +274,19 @@ class ConditionalVAE(LabelsByEvidence):
             Data in the units of the training data.
 
         y : array-like, default=None
-            What is known of each row, or of all of them. None infers labels.
+            Label or number of each sample, or one for all. None infers labels.
 
         Returns
         -------
         mean, deviation : ndarray of shape (n_samples, n_components)
-            Of the posterior.
+            Mean and standard deviation of the posterior.
         """
         return self._moments(self._make_query(X, y))
 
     def score_samples(self, X, y=None):
-        """Log-likelihood of each row, in nats.
+        """Log-likelihood of each sample, in nats.
 
-        The importance-weighted bound with ``n_importance_samples`` draws, as in
+        Importance-weighted bound with ``n_importance_samples`` draws, as in
         :meth:`VAETransformer.score_samples`, under the prior of :meth:`sample`.
 
         Parameters
@@ -295,9 +295,9 @@ class ConditionalVAE(LabelsByEvidence):
             Data in the units of the training data.
 
         y : array-like, default=None
-            What is known of each row, or of all of them. With it the score is
-            log p(x | y). Without it, it is log p(x), the labels being weighed by their
-            share in training, which compares with other densities.
+            Label or number of each sample, or one for all. With it the score is
+            log p(x | y). Without it the score is log p(x), marginalised over labels by
+            their frequency in the training data, and comparable with other densities.
 
         Returns
         -------
@@ -308,7 +308,7 @@ class ConditionalVAE(LabelsByEvidence):
         X = self._validate(X)
         if y is None:
             return self._marginal(X)
-        condition = self._condition.columns(y, X.shape[0])
+        condition = self._condition.encode(y, X.shape[0])
         return self._evidence(Dataset(X, condition=condition))
 
     def score(self, X, y=None):
@@ -332,28 +332,28 @@ class ConditionalVAE(LabelsByEvidence):
     # Generating.
 
     def sample(self, n_samples=1, y=None, *, random_state=None, noise=True):
-        """Generate rows.
+        """Generate samples.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of samples.
 
         y : label, number or array-like, default=None
-            What the rows shall be: one for all or one for each. None draws labels by
-            their share in training.
+            Condition of the samples: one for all or one each. None draws labels by their
+            frequency in the training data.
 
         random_state : int, RandomState instance or None, default=None
             Seeds the draws.
 
         noise : bool, default=True
-            Draw each row about what its code decodes to, as the model says that data
-            arise. With False the decoder's means are returned, which look cleaner.
+            Draw each sample from the decoder's distribution. False returns the decoder's
+            means, which look smoother but have less variance than the data.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
-            Rows in the units of the training data.
+            Samples in the units of the training data.
         """
         return self._sample(n_samples, y, random_state, noise=noise)
 
@@ -361,10 +361,10 @@ class ConditionalVAE(LabelsByEvidence):
         if y is None:
             self._need_labels("sample")
             y = random_state.choice(self.classes_, n_samples, p=self._condition.share)
-        return self._condition.columns(y, n_samples)
+        return self._condition.encode(y, n_samples)
 
     def translate(self, X, y_from, y_to):
-        """Turn rows of one kind into another, and keep the rest.
+        """Change the condition of samples and keep their codes.
 
         Parameters
         ----------
@@ -372,66 +372,66 @@ class ConditionalVAE(LabelsByEvidence):
             Data in the units of the training data.
 
         y_from : label, number or array-like
-            What is known of the rows: one for all or one for each. None infers labels.
+            Condition of X: one for all or one per sample. None infers labels.
 
         y_to : label, number or array-like
-            What they shall be.
+            Condition to decode with.
 
         Returns
         -------
         X_translated : ndarray of shape (n_samples, n_features)
-            The rows' codes, decoded under ``y_to``.
+            The codes of X, decoded with ``y_to``.
         """
         codes = self._encode(self._make_query(X, y_from))
-        return self._decode(codes, self._condition.columns(y_to, len(codes)))
+        return self._decode(codes, self._condition.encode(y_to, len(codes)))
 
     def interpolate(self, X_from, X_to, n_steps=10, *, y=None):
-        """Lead from rows to others through the space of codes.
+        """Interpolate between samples along straight lines in the latent space.
 
         Parameters
         ----------
         X_from, X_to : array-like of shape (n_pairs, n_features)
-            Where paths begin, and where they end.
+            First and last samples of the paths.
 
         n_steps : int, default=10
-            Rows of a path, both ends included.
+            Number of samples on a path, both ends included.
 
         y : label, number or array-like, default=None
-            What the rows of each path shall be; ``X_from`` and ``X_to`` are taken for
-            such, too. None infers the labels of both, and moves from one to the other.
+            Condition of all samples on each path. None infers the labels of both ends,
+            and interpolates between these, too.
 
         Returns
         -------
         paths : ndarray of shape (n_pairs, n_steps, n_features)
-            What the codes on the straight line decode to; the ends are the
-            reconstructions of the rows given.
+            Decoded codes on the lines; the ends are the reconstructions of ``X_from``
+            and ``X_to``.
         """
         return self._interpolate(
             self._make_query(X_from, y), self._make_query(X_to, y), n_steps
         )
 
     def traverse(self, component, values, at=None, *, y=None):
-        """Show what a component does.
+        """Decode codes in which one component is varied.
 
         Parameters
         ----------
         component : int
-            Which one, from 0.
+            Number of the component, from 0.
 
         values : array-like of shape (n_values,)
-            Values that it takes in turn; the prior's standard deviation is 1.
+            Its values; the prior's standard deviation is 1.
 
-        at : array-like of shape (n_rows, n_features), default=None
-            Rows whose codes the others stay at. None is the centre of the prior, 0.
+        at : array-like of shape (n_samples, n_features), default=None
+            Samples that give the other components. None is the mean of the prior, 0.
 
         y : label, number or array-like, default=None
-            What the rows shall be; None infers the labels of ``at``, and without that
-            it has to be given.
+            Condition to decode with. None infers the labels of ``at``; without ``at`` it
+            is required.
 
         Returns
         -------
-        X : ndarray of shape (n_values, n_features) or (n_rows, n_values, n_features)
-            What the codes decode to; with ``at=None`` there is no axis of rows.
+        X : ndarray of shape (n_values, n_features) or (n_samples, n_values, n_features)
+            Decoded codes; without ``at`` there is no axis of samples.
         """
         check_is_fitted(self)
         if at is not None:
@@ -441,22 +441,22 @@ class ConditionalVAE(LabelsByEvidence):
             )
         if y is None:
             raise ValueError(
-                "traverse has to know what the rows shall be. Pass y, or rows as at=, "
-                "whose labels are inferred."
+                "traverse requires y or at. Pass y, or samples as at=, whose labels are "
+                "inferred."
             )
-        condition = self._condition.columns(y, 1)
+        condition = self._condition.encode(y, 1)
         return self._traverse(component, values, self._prior_mean(), condition)[0]
 
     def direction(self, X_from, X_to, *, y=None):
-        """Return the code of a difference, for arithmetic on codes.
+        """Difference of two groups' mean codes, for arithmetic in the latent space.
 
         Parameters
         ----------
-        X_from, X_to : array-like of shape (n_rows, n_features)
-            Rows without and with what the direction is to mean; their numbers may differ.
+        X_from, X_to : array-like of shape (n_samples, n_features)
+            Samples without and with an attribute; their numbers may differ.
 
         y : label or number, default=None
-            What is known of all of them. None infers labels.
+            Condition of all samples. None infers labels.
 
         Returns
         -------
@@ -466,20 +466,20 @@ class ConditionalVAE(LabelsByEvidence):
         return self._direction(self._make_query(X_from, y), self._make_query(X_to, y))
 
     def diagnose(self, X, y=None):
-        """Say how well the model generates what the rows are made of.
+        """Diagnostics of the latent space and of sample quality.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, best held out. Distances are taken between at most 1,000 of them.
+            Data, preferably held out. Distances use at most 1,000 samples.
 
         y : array-like, default=None
-            What is known of each row. None infers labels. Samples have the rows' own.
+            Condition of each sample, also of those generated. None infers labels.
 
         Returns
         -------
         figures : Series
-            As :meth:`VAETransformer.diagnose` has them.
+            As in :meth:`VAETransformer.diagnose`.
         """
         return self._figures(self._make_query(X, y))
 

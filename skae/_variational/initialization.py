@@ -1,4 +1,4 @@
-"""Where variational training starts: at probabilistic PCA.
+"""Initialisation of variational training at probabilistic PCA.
 
 Tipping & Bishop, "Probabilistic principal component analysis", Journal of the Royal
 Statistical Society B 61, 1999. With a noise for each feature it is a factor analysis
@@ -24,7 +24,7 @@ from skae._nn.code_basis import CodeBasis
 from skae._nn.scaling import Standardizer
 from skae._variational.likelihoods import NOISE_FLOOR, Bernoulli, Gaussian, Noise
 
-# Draws from the prior lie in here, and the decoder learns to decode them.
+# Range of the draws from the prior, which the decoder is trained on.
 PRIOR_RANGE = 4.0
 
 
@@ -130,9 +130,9 @@ def principal_factors(
 ) -> tuple[np.ndarray, Tensor]:
     """Return loadings and the noise's standard deviation, in standardised units.
 
-    They are those of probabilistic PCA, but that the noise of a feature is what the
-    loadings leave of its variance. A noise that is learned knows no units, and so the
-    components are those of standardised rows; one that is fixed is in the units of X.
+    They are those of probabilistic PCA, except that the noise variance of a feature is
+    the part of its variance that the loadings do not explain. With learned noise the
+    components are those of standardised data; fixed noise is in the units of X.
     """
     spread = statistics.spread
     varies = spread > 0
@@ -169,7 +169,7 @@ def tight_posterior(
         Of the noise.
 
     per_input : Tensor of shape (n_features,) or (1,)
-        What a unit of the standardised input counts for, in units of noise precision.
+        Precision times the unit of the decoder's output per standardised input.
 
     Returns
     -------
@@ -177,8 +177,8 @@ def tight_posterior(
         Maps standardised inputs to the posterior's mean.
 
     back : Tensor of shape (n_components, n_features)
-        The decoder in a basis where the posterior's components are independent, the
-        best known first.
+        The decoder in a basis where the posterior's components are independent, in
+        order of increasing posterior variance.
 
     log_variance : Tensor of shape (n_components,)
         Of the posterior.

@@ -1,7 +1,7 @@
-"""Labels that are not given are inferred: which one makes a row most likely?
+"""Inference of labels by Bayes' rule.
 
-The evidence of a row under each label, with the labels' shares in training, is Bayes'
-rule. For a code without a row there is naive Bayes on the codes of training.
+The likelihood of a sample under each label is combined with the labels' frequencies in
+the training data. For codes alone there is naive Bayes on the codes of the training data.
 """
 
 import numpy as np
@@ -15,17 +15,17 @@ from skae._data.conditions import Labels, Numbers
 from skae._data.dataset import Dataset
 from skae._variational.base import VariationalAutoencoder
 
-# Draws of the evidence where it only has to tell labels apart.
+# Draws of the evidence where it only discriminates between labels.
 LABEL_DRAWS = 8
 
 
 def _may_predict(estimator) -> bool:
-    """Numbers cannot be told apart by the evidence."""
+    """Whether y is not continuous, for which there is no inference."""
     return not isinstance(getattr(estimator, "_condition", None), Numbers)
 
 
 class LabelsByEvidence(VariationalAutoencoder):
-    """What a conditional class knows of y that it is not given. Abstract."""
+    """Conditional class that infers labels which are not passed. Abstract."""
 
     _private_state = (*VariationalAutoencoder._private_state, "_condition", "_labeller")
 
@@ -34,7 +34,7 @@ class LabelsByEvidence(VariationalAutoencoder):
         self._labeller = None
         if isinstance(self._condition, Labels):
             codes = self._encode(trainer.dataset)
-            if codes.std(axis=0).all():  # else codes tell nothing apart
+            if codes.std(axis=0).all():  # else they do not discriminate
                 labels = trainer.dataset.condition.argmax(axis=1)
                 self._labeller = GaussianNB().fit(codes, labels)
 
@@ -47,20 +47,20 @@ class LabelsByEvidence(VariationalAutoencoder):
     # Conditions.
 
     def _make_query(self, X, y) -> Dataset:
-        """X with its condition, which is inferred if there is no y."""
+        """X with its condition, inferred if y is None."""
         check_is_fitted(self)
         X = self._validate(X)
         return Dataset(X, condition=self._condition_of(X, y))
 
     def _condition_of(self, X: np.ndarray, y) -> np.ndarray:
         if y is not None:
-            return self._condition.columns(y, X.shape[0])
+            return self._condition.encode(y, X.shape[0])
         most_likely = self._log_proba(X, "this method").argmax(axis=1)
         return np.eye(len(self.classes_), dtype=np.float32)[most_likely]
 
     def _condition_of_codes(self, codes: np.ndarray, y) -> np.ndarray:
         if y is not None:
-            return self._condition.columns(y, len(codes))
+            return self._condition.encode(y, len(codes))
         self._need_labels("this method")
         if self._labeller is None:
             places = np.full(len(codes), self._condition.share.argmax())
@@ -71,13 +71,13 @@ class LabelsByEvidence(VariationalAutoencoder):
     def _need_labels(self, what: str) -> None:
         if not isinstance(self._condition, Labels):
             raise ValueError(
-                f"{what} cannot infer y: fit saw continuous numbers, and only labels can "
-                "be told apart by the evidence. Pass y. In a Pipeline, enable metadata "
-                "routing and call set_transform_request(y=True)."
+                f"{what} requires y, because the y of fit is continuous and only labels "
+                "are inferred. Pass y. In a Pipeline, enable metadata routing and call "
+                "set_transform_request(y=True)."
             )
 
     def _joint(self, X: np.ndarray, n_draws: int, what: str) -> np.ndarray:
-        """Log-density of each row together with each label: (n_samples, n_classes)."""
+        """Joint log-density of each sample and label: (n_samples, n_classes)."""
         self._need_labels(what)
         n_draws = min(n_draws, self.n_importance_samples)
         logs = []
@@ -89,14 +89,14 @@ class LabelsByEvidence(VariationalAutoencoder):
         return np.column_stack(logs)
 
     def _marginal(self, X: np.ndarray) -> np.ndarray:
-        """Log-density of each row, whatever its label."""
+        """Log-density of each sample, marginalised over labels."""
         return logsumexp(
             self._joint(X, self.n_importance_samples, "score_samples"), axis=1
         )
 
     def _log_proba(self, X: np.ndarray, what: str) -> np.ndarray:
         joint = self._joint(X, LABEL_DRAWS, what)
-        # So far from all that none has a density, nothing but the shares is known.
+        # Where no label has a density, the frequencies remain.
         nowhere = np.isneginf(joint).all(axis=1)
         joint[nowhere] = self._condition.log_share
         return joint - logsumexp(joint, axis=1, keepdims=True)
@@ -105,7 +105,7 @@ class LabelsByEvidence(VariationalAutoencoder):
 
     @available_if(_may_predict)
     def predict_proba(self, X):
-        """Probability of each label, by the evidence and the share of labels in training.
+        """Probability of each label, by Bayes' rule.
 
         Parameters
         ----------
@@ -156,5 +156,5 @@ class LabelsByEvidence(VariationalAutoencoder):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags = ClassifierTags()  # it predicts, besides
+        tags.classifier_tags = ClassifierTags()  # it predicts, too
         return tags

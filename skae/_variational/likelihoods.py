@@ -7,15 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
-# The least noise that is learned, in standard deviations of a feature. The density of a
-# copy of another column, or of a value that recurs, has no bound.
+# Lower bound of the learned noise, in standard deviations of a feature. The density of a
+# copy of another feature, or of a recurring value, is unbounded.
 NOISE_FLOOR = 1e-3
 
 
 class Gaussian(nn.Module):
-    """Features that are normal about the reconstruction, each by itself.
+    """Independent normal features with the reconstruction as mean.
 
-    A feature that was constant in training has no density, and counts for nothing.
+    A feature that was constant in training has no density and is left out.
 
     Parameters
     ----------
@@ -31,39 +31,39 @@ class Gaussian(nn.Module):
         self.register_buffer("log_unit", spread[varies].double().log().sum())
 
     def nats(self, reconstruction: Tensor, target: Tensor, log_noise: Tensor) -> Tensor:
-        """Minus the log-density of each row of targets, in the units of X."""
+        """Negative log-density of each target, in the units of X."""
         error = (target - reconstruction) * (-log_noise).exp()
         each = 0.5 * error.square() + (log_noise + HALF_LOG_TAU)
         return each @ self.counted + self.log_unit
 
-    def disturb(self, reconstruction: Tensor, log_noise: Tensor, noise: Tensor) -> Tensor:
-        """A row about the reconstruction, by standard normal noise."""
+    def sample(self, reconstruction: Tensor, log_noise: Tensor, noise: Tensor) -> Tensor:
+        """A sample, given standard normal noise."""
         return reconstruction + noise * log_noise.exp() * self.counted
 
 
 class Bernoulli(nn.Module):
-    """Features in [0, 1], each the probability of a 1."""
+    """Independent features in [0, 1], each the probability of a 1."""
 
     def nats(self, logits: Tensor, target: Tensor, log_noise: None) -> Tensor:
         # torch's own does not broadcast.
         return (F.softplus(logits) - target * logits).sum(dim=-1)
 
-    def disturb(self, logits: Tensor, log_noise: None, noise: Tensor) -> Tensor:
-        """By standard normal noise, logits that are 0 or 1 as probabilities."""
+    def sample(self, logits: Tensor, log_noise: None, noise: Tensor) -> Tensor:
+        """A sample, given standard normal noise, as logits of 0 and 1."""
         level = torch.special.ndtr(noise)
         return torch.where(level < logits.sigmoid(), torch.inf, -torch.inf)
 
 
 class Noise(nn.Module):
-    """The logarithm of the standard deviation of what is seen about what is decoded.
+    """Logarithm of the standard deviation of a sample about its reconstruction.
 
     Parameters
     ----------
     deviation : Tensor of shape (n_outputs,) or (1,)
-        In standardised units; where it is learned, the first guess.
+        In standardised units; the initial value if it is learned.
 
     learned : bool
-        Whether training changes it.
+        Whether it is trained.
     """
 
     def __init__(self, deviation: Tensor, learned: bool):

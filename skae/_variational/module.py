@@ -1,4 +1,4 @@
-"""What variational autoencoders compute: a posterior, a bound in nats, its evidence.
+"""Posterior, evidence lower bound and importance-weighted log-likelihood.
 
 Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014; for the evidence, Burda,
 Grosse & Salakhutdinov, "Importance weighted autoencoders", ICLR 2016.
@@ -25,28 +25,28 @@ class VariationalOutput(NamedTuple):
     log_noise: Tensor | None  # (n_outputs,) or (1,), log of its standard deviation
 
 
-# The module and what it is trained on.
+# The module and its criterion.
 
 
 class VariationalModule(AutoencoderModule):
-    """Encoder to a normal posterior, decoder from a draw of it.
+    """Encoder to a normal posterior, decoder of draws from it.
 
-    The encoder gives the posterior's means and then the logarithms of its variances.
+    The encoder returns the posterior's means and then the logarithms of its variances.
 
     Parameters
     ----------
     likelihood : Gaussian or Bernoulli
-        What is seen, given the reconstruction.
+        Distribution of a sample given the reconstruction.
 
     noise : Noise or None
         Of a Gaussian likelihood.
 
-    **parts : dict
+    **components : dict
         Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
     """
 
-    def __init__(self, *, likelihood: nn.Module, noise: Noise | None, **parts):
-        super().__init__(**parts)
+    def __init__(self, *, likelihood: nn.Module, noise: Noise | None, **components):
+        super().__init__(**components)
         self.likelihood = likelihood
         self.noise = noise
 
@@ -87,8 +87,8 @@ class VariationalModule(AutoencoderModule):
 
     @torch.no_grad()
     def recalibrate(self, found: Tensor) -> None:
-        # What is fitted leaves smaller errors than what is new, and a density that
-        # expects the former is far off on the latter. The reverse is chance.
+        # Errors of fitted samples are smaller than those of new ones, which would have a
+        # far too low density under the noise of the former. The reverse is chance.
         if self.noise is not None and self.noise.learned:
             now = self.noise.log_variance
             wider = now + found.clamp(min=1.0).log().to(now)
@@ -96,10 +96,10 @@ class VariationalModule(AutoencoderModule):
             now.copy_(torch.maximum(now, wider.clamp(max=0.0)))
 
     def draw(self, code: Tensor, condition: Tensor | None, noise: Tensor) -> Tensor:
-        """Rows about what the user's codes decode to, in the units of X."""
+        """Samples from the decoder's distribution for the user's codes, in units of X."""
         raw = self.basis.inverse(code).to(self._dtype)
         mean, noise = self.from_code(raw, condition), noise.to(self._dtype)
-        return self.outputs.inverse(self.likelihood.disturb(mean, self.log_noise, noise))
+        return self.outputs.inverse(self.likelihood.sample(mean, self.log_noise, noise))
 
     @property
     def log_noise(self) -> Tensor | None:
@@ -107,7 +107,7 @@ class VariationalModule(AutoencoderModule):
 
     def _draw_like(self, mean: Tensor) -> Tensor:
         generator = self.generator
-        if not self.training:  # always the same, so that looks can be compared
+        if not self.training:  # fixed, so that validation checks are comparable
             generator = torch.Generator(mean.device).manual_seed(0)
         return torch.empty_like(mean).normal_(generator=generator)
 
@@ -118,24 +118,24 @@ def kl_from_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 class NegativeELBO(nn.Module):
-    """Minus the evidence lower bound of each row, in nats of the rows as given.
+    """Negative evidence lower bound of each sample, in nats, in the units of X.
 
     Parameters
     ----------
     likelihood : Gaussian or Bernoulli
-        What is seen, given the reconstruction.
+        Distribution of a sample given the reconstruction.
 
     beta : float
         Weight of the divergence from the prior.
 
     kl_warm_up : float
-        Share of the training over which that weight grows from 0.
+        Share of the training over which the weight grows from 0.
 
     free_bits : float
-        Nats of a component's mean divergence that cost nothing.
+        Nats of a component's mean divergence that are not penalised.
     """
 
-    # How much of the training is done; the net that trains says so.
+    # Share of the training that is done; set by the net.
     done = 1.0
 
     def __init__(
@@ -146,7 +146,7 @@ class NegativeELBO(nn.Module):
         self.beta = beta
         self.kl_warm_up = kl_warm_up
         self.free_bits = free_bits
-        # The parts of the last call's mean, for the history.
+        # Means of the last call's terms, for the history.
         self.terms: dict[str, Tensor] = {}
 
     def forward(self, output: VariationalOutput, target: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class NegativeELBO(nn.Module):
         return nats + self._weight() * total
 
     def _weight(self) -> float:
-        # Weights are judged by the objective, not by how far the warm-up has come.
+        # The validation loss is the objective without warm-up.
         if not self.training or self.done >= self.kl_warm_up:
             return self.beta
         return self.beta * self.done / self.kl_warm_up
@@ -176,7 +176,7 @@ def log_evidence(
     log_prior: Callable[[Tensor], Tensor] | None = None,
     n_at_once: int = 8192,
 ) -> Tensor:
-    """Importance-weighted log-density of each row, in nats of the rows as given.
+    """Importance-weighted log-density of each sample, in nats, in the units of X.
 
     Parameters
     ----------
@@ -184,21 +184,21 @@ def log_evidence(
         In evaluation mode.
 
     batch : Batch
-        Rows in the units of the data.
+        Samples in the units of the data.
 
     noise : Tensor of shape (n_draws, n_components)
-        Standard normal; all rows share it, so that a row's value depends on no other.
+        Standard normal; shared, so that a sample's value depends on no other.
 
     log_prior : callable, default=None
         Log-density of codes, (n_codes, n_components) -> (n_codes,), in the user's basis.
         None is the standard normal.
 
     n_at_once : int, default=8192
-        How many codes to decode at once; the values do not depend on it.
+        Number of codes to decode at once; the values do not depend on it.
 
     Returns
     -------
-    values : Tensor of shape (n_rows,), float64
+    values : Tensor of shape (n_samples,), float64
     """
     x = module.standardize(batch.x)
     target = x if module.reconstructs_inputs else module.outputs(batch.x).to(x)
@@ -208,7 +208,7 @@ def log_evidence(
     total = torch.full((len(x),), -torch.inf, dtype=torch.float64, device="cpu")
     noise = noise.to(x.dtype).to(x.device)  # a float64 tensor never gets to mps
     for draws in noise.split(max(1, n_at_once // len(x))):
-        code = mean + deviation * draws[:, None]  # (n_draws, n_rows, n_components)
+        code = mean + deviation * draws[:, None]  # (n_draws, n_samples, n_components)
         flat = code.flatten(0, 1)
         seen = None if condition is None else condition.repeat(len(draws), 1)
         decoded = module.from_code(flat, seen).unflatten(0, code.shape[:2])
@@ -226,9 +226,9 @@ def log_evidence(
 
 
 def posterior_moments(module: VariationalModule, batch) -> Tensor:
-    """Mean and standard deviation of the posterior, side by side, as users see them."""
+    """Mean and standard deviation of the posterior, concatenated, in the user's basis."""
     x = module.standardize(batch.x)
     mean, log_variance = module.posterior(x, batch.condition)
-    # The basis permutes, and a permutation takes deviations as it takes means.
+    # The basis is a permutation, which applies to deviations as to means.
     order = module.basis.rotation.to(mean)
     return torch.cat([module.basis(mean), (log_variance / 2).exp() @ order], dim=1)

@@ -1,4 +1,4 @@
-"""Whether a fitted code says something, and samples look like rows."""
+"""Posterior collapse and mode collapse: diagnostics and warnings."""
 
 from typing import NamedTuple
 
@@ -12,14 +12,14 @@ from skae._utils.warnings import warn_caller
 from skae._variational.module import VariationalModule, kl_from_standard_normal
 from skae._variational.sample_quality import (
     Neighborhoods,
+    are_correlated,
     continuity,
-    have_in_common,
     n_compared,
     spread_out,
 )
 from skae.exceptions import CollapseWarning
 
-# A component is in use where the posterior's mean varies by more than this (Burda et
+# A component is active if the variance of the posterior's mean exceeds this (Burda et
 # al.); the prior's variance is 1.
 ACTIVE_VARIANCE = 0.01
 # Shares below which fit warns.
@@ -27,7 +27,7 @@ LEAST_CODE_USE, LEAST_COVERAGE = 0.001, 0.2
 
 
 class Usage(NamedTuple):
-    """What the components of the code do over some rows, in the user's basis."""
+    """Statistics of the code's components over some samples, in the user's basis."""
 
     kl: Tensor  # (n_components,), nats
     variance: Tensor  # (n_components,), of the posterior's mean
@@ -59,12 +59,12 @@ def _sum_up(module: VariationalModule, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def comparable(dataset: Dataset) -> Dataset:
-    """As many rows as can be compared with each other."""
+    """A subset small enough for all pairwise distances."""
     return dataset.subset(spread_out(len(dataset), n_compared(dataset.n_features)))
 
 
 def compare(estimator, dataset: Dataset, random_state) -> dict[str, float]:
-    """Figures of samples beside rows, features in units of their standard deviation."""
+    """Figures of generated samples against the data, on standardised features."""
     real, decode = _in_one_unit(estimator, dataset)
     codes = estimator._encode(dataset).astype(np.float64)
     again = decode(codes)
@@ -78,14 +78,14 @@ def compare(estimator, dataset: Dataset, random_state) -> dict[str, float]:
         "code_use": float(moved / variance) if variance > 0 else 0.0,
         "coverage": around.covered(drawn),
         "reconstruction_coverage": around.covered(again),
-        "completeness": around.holding(drawn),
-        "interpolability": around.holding(halfway),
+        "completeness": around.containing(drawn),
+        "interpolability": around.containing(halfway),
         "continuity": continuity(decode, codes, random_state),
     }
 
 
 def _in_one_unit(estimator, dataset: Dataset):
-    """Rows, and a decoder of codes under the rows' conditions, in the same units."""
+    """Standardised data, and a decoder with their conditions to the same units."""
     unit = estimator.module_.inputs.divisor.cpu().numpy()
     x, _, condition = dataset[:]
     condition = None if condition is None else condition.numpy()
@@ -97,35 +97,35 @@ def _in_one_unit(estimator, dataset: Dataset):
 
 
 def warn_of_collapse(estimator, dataset: Dataset, random_state) -> None:
-    """Warn if a code that could say something does not, or if samples lack variety."""
+    """Warn of posterior collapse that the data do not call for, or of mode collapse."""
     dataset = comparable(dataset)
     found = {"code_use": 0.0}
     if estimator.active_units_ > 0:
         found = compare(estimator, dataset, random_state)
     if found["code_use"] < LEAST_CODE_USE:
         if _is_needed(estimator, dataset):
-            problem = "The posterior has collapsed: no component says anything of a row."
+            problem = "Posterior collapse: no component depends on X."
             if estimator.active_units_ > 0:
                 share = f"{found['code_use']:.2%}"
-                problem = f"The decoder ignores the code: it explains {share} of X."
+                problem = f"Posterior collapse: the code explains {share} of X."
             warn_caller(
                 f"{problem} Lower beta={estimator.beta} or raise "
                 f"kl_warm_up={estimator.kl_warm_up}, set free_bits=0.1, or freeze parts "
-                "of the encoder for some epochs; diagnose(X) tells more.",
+                "of the encoder for some epochs. See diagnose(X).",
                 CollapseWarning,
             )
     elif found["coverage"] < LEAST_COVERAGE * found["reconstruction_coverage"]:
         warn_caller(
-            "Samples lack the variety of the data (mode collapse): they reach "
-            f"{found['coverage']:.1%} of the rows' neighbourhoods, reconstructions "
+            "Mode collapse: samples lack the variety of the data. They reach "
+            f"{found['coverage']:.1%} of the neighbourhoods of X, reconstructions "
             f"{found['reconstruction_coverage']:.1%}. Codes do not follow the prior: "
             f"raise beta={estimator.beta}, or fit a prior to them, such as "
-            "prior=GaussianMixture(10); diagnose(X) tells more.",
+            "prior=GaussianMixture(10). See diagnose(X).",
             CollapseWarning,
         )
 
 
 def _is_needed(estimator, dataset: Dataset) -> bool:
-    """Whether features have something in common beyond what a condition gives them."""
+    """Whether features are correlated, given the condition."""
     real, decode = _in_one_unit(estimator, dataset)
-    return have_in_common(real - decode(np.zeros((len(dataset), estimator.n_components))))
+    return are_correlated(real - decode(np.zeros((len(dataset), estimator.n_components))))

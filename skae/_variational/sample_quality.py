@@ -1,7 +1,7 @@
-"""Whether a generative model makes what the data are made of.
+"""Sample quality of generative models by nearest neighbours.
 
-Rows and what is generated are compared in the data's own space, by neighbourhoods: a
-row's is the ball that reaches to its fifth neighbour among the rows. Naeem et al.,
+Data and generated samples are compared in the space of the data. The neighbourhood of a
+sample is the ball that extends to its fifth nearest neighbour in the data. Naeem et al.,
 "Reliable fidelity and diversity metrics for generative models", ICML 2020.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.metrics import euclidean_distances
 
 N_NEIGHBORS = 5
-# Rows that are compared with as many draws; all distances between them are taken.
+# Number of samples that are compared with as many draws, by all distances.
 MAX_ROWS, MAX_VALUES = 1_000, 2**25
 
 
@@ -20,51 +20,52 @@ def n_compared(n_features: int) -> int:
 
 
 def spread_out(n_samples: int, n_wanted: int) -> np.ndarray:
-    """The places of at most so many rows, evenly over all."""
+    """Places of at most so many samples, evenly spaced."""
     return np.linspace(0, n_samples - 1, min(n_samples, n_wanted)).astype(int)
 
 
 class Neighborhoods:
-    """Balls around rows.
+    """Balls around samples.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_rows, n_features)
+    samples : ndarray of shape (n_samples, n_features)
         In units that make the features comparable.
     """
 
-    def __init__(self, rows: np.ndarray):
-        self.rows = rows
-        distances = euclidean_distances(rows, rows)
-        place = min(N_NEIGHBORS, len(rows) - 1)
+    def __init__(self, samples: np.ndarray):
+        self.samples = samples
+        distances = euclidean_distances(samples, samples)
+        place = min(N_NEIGHBORS, len(samples) - 1)
         self.radii = np.partition(distances, place, axis=1)[:, place]
 
-    def _holds(self, points: np.ndarray) -> np.ndarray:
-        """Whether the ball of each row holds each point: (n_rows, n_points)."""
-        return euclidean_distances(self.rows, points) <= self.radii[:, None]
+    def _contains(self, points: np.ndarray) -> np.ndarray:
+        """Whether each ball contains each point: (n_samples, n_points)."""
+        return euclidean_distances(self.samples, points) <= self.radii[:, None]
 
     def covered(self, points: np.ndarray) -> float:
-        """Share of the balls that hold at least one point."""
-        return float(self._holds(points).any(axis=1).mean())
+        """Share of the balls that contain at least one point."""
+        return float(self._contains(points).any(axis=1).mean())
 
-    def holding(self, points: np.ndarray) -> float:
+    def containing(self, points: np.ndarray) -> float:
         """Share of the points that lie in at least one ball."""
-        return float(self._holds(points).any(axis=0).mean())
+        return float(self._contains(points).any(axis=0).mean())
 
 
-def have_in_common(rows: np.ndarray) -> bool:
+def are_correlated(samples: np.ndarray) -> bool:
     """Whether the features are correlated by more than chance.
 
     Of independent features the largest eigenvalue of the correlation matrix comes close
     to a bound that depends on its shape: Marchenko & Pastur, "Distribution of eigenvalues
     for some sets of random matrices", 1967.
     """
-    spread = rows.std(axis=0)
-    rows = (rows - rows.mean(axis=0))[:, spread > 0] / spread[spread > 0]
-    n_samples, n_features = rows.shape
+    spread = samples.std(axis=0)
+    samples = (samples - samples.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+    n_samples, n_features = samples.shape
     if n_features < 2 or n_samples < 2:
         return False
-    smaller = rows.T @ rows if n_features < n_samples else rows @ rows.T
+    wide = n_features >= n_samples
+    smaller = samples @ samples.T if wide else samples.T @ samples
     largest = np.linalg.eigvalsh(smaller)[-1] / n_samples
     return bool(largest > 1.2 * (1 + np.sqrt(n_features / n_samples)) ** 2)
 

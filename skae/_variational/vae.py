@@ -1,4 +1,4 @@
-"""The variational autoencoder: probabilistic PCA with a curved subspace.
+"""Variational autoencoder (VAE).
 
 Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014.
 """
@@ -9,26 +9,26 @@ from skae._variational.base import VariationalAutoencoder
 
 @documented
 class VAETransformer(VariationalAutoencoder):
-    """Variational autoencoder: codes that can be drawn, and a likelihood for every row.
+    """Variational autoencoder (VAE, beta-VAE) with a Gaussian or Bernoulli decoder.
 
-    Prefer it to :class:`AutoencoderTransformer` when new rows are to be generated, when
-    codes should fill the space between rows, or when the score of a row has to be a
-    log-likelihood, as that of :class:`sklearn.decomposition.PCA`,
-    :class:`sklearn.mixture.GaussianMixture` and :class:`sklearn.neighbors.KernelDensity`
-    is. It maximises the evidence lower bound in nats, with reconstruction and divergence
-    both summed, and a noise that is learned. So neither units nor the number of features
-    shift the balance between the two, and nothing has to be scaled or weighed.
+    Prefer it to :class:`AutoencoderTransformer` to generate synthetic data, for a latent
+    space without gaps, or for log-likelihoods as scores, as those of
+    :class:`sklearn.decomposition.PCA`, :class:`sklearn.mixture.GaussianMixture` and
+    :class:`sklearn.neighbors.KernelDensity`. It maximises the evidence lower bound (ELBO)
+    in nats, with reconstruction and KL divergence both summed over dimensions and the
+    noise variance learned. Neither units nor the number of features change the balance of
+    the two terms, so that no feature scaling and no weighting is needed.
 
-    Training begins at probabilistic PCA. Codes have the standard normal as prior, do not
-    depend on the units of X, and are ordered by how much they say. The encoder's last
-    layer holds means and then log-variances, so an ``encoder=`` builder is asked for
-    ``n_out = 2 * n_components``.
+    Training is initialised at probabilistic PCA. Codes have a standard normal prior, do
+    not depend on the units of X, and are ordered by their KL divergence. The encoder's
+    last layer returns means and then log-variances, so that an ``encoder=`` builder is
+    called with ``n_out = 2 * n_components``.
 
     Parameters
     ----------
     n_components : int, default=2
-        Number of components of a code. More than the data call for do no harm: the
-        divergence switches them off.
+        Dimension of the latent representation. Components that the data do not need are
+        switched off by the KL divergence.
 
     {variational}
 
@@ -131,7 +131,7 @@ class VAETransformer(VariationalAutoencoder):
         self.verbose = verbose
 
     def posterior(self, X):
-        """Say which codes a row may have.
+        """Posterior distribution of the codes.
 
         Parameters
         ----------
@@ -141,22 +141,22 @@ class VAETransformer(VariationalAutoencoder):
         Returns
         -------
         mean : ndarray of shape (n_samples, n_components)
-            Means of the posterior, what :meth:`transform` returns.
+            Means of the posterior, as :meth:`transform` returns them.
 
         deviation : ndarray of shape (n_samples, n_components)
-            Standard deviations of the posterior, 1 where a component says nothing.
+            Standard deviations of the posterior, 1 for an inactive component.
         """
         return self._moments(self._make_query(X))
 
     def score_samples(self, X):
-        """Log-likelihood of each row, in nats.
+        """Log-likelihood of each sample, in nats.
 
-        It is the importance-weighted bound with ``n_importance_samples`` draws, which
-        rises towards the exact value with their number, under the prior of
-        :meth:`sample`: the standard normal, or the density ``prior_`` if one was fitted.
-        The draws are the same for all rows and calls. With ``likelihood="gaussian"`` it
-        is the density of X in its own units, comparable with that of PCA; features
-        that were constant in training have none and count for nothing.
+        Importance-weighted bound with ``n_importance_samples`` draws, which rises to the
+        exact value with their number, under the prior of :meth:`sample`: the standard
+        normal, or the density ``prior_`` if one was fitted. The draws are the same for
+        all samples and calls. With ``likelihood="gaussian"`` it is the density of X in
+        its own units, comparable with PCA's; features that were constant in training
+        are left out.
 
         Parameters
         ----------
@@ -189,47 +189,47 @@ class VAETransformer(VariationalAutoencoder):
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples=1, *, random_state=None, noise=True):
-        """Generate rows.
+        """Generate samples.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of samples.
 
         random_state : int, RandomState instance or None, default=None
             Seeds the draws.
 
         noise : bool, default=True
-            Draw each row about what its code decodes to, as the model says that data
-            arise. With False the decoder's means are returned, which look cleaner.
+            Draw each sample from the decoder's distribution. False returns the decoder's
+            means, which look smoother but have less variance than the data.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
-            Rows in the units of the training data.
+            Samples in the units of the training data.
         """
         return self._sample(n_samples, None, random_state, noise=noise)
 
     def diagnose(self, X):
-        """Say how well the model generates what the rows are made of.
+        """Diagnostics of the latent space and of sample quality.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, best held out. Distances are taken between at most 1,000 of them.
+            Data, preferably held out. Distances use at most 1,000 samples.
 
         Returns
         -------
         figures : Series
             ``log_likelihood``, ``kl`` : mean, in nats.
-            ``active_units`` : number of components whose mean varies by over 0.01.
-            ``code_use`` : variance that the reconstructions have, of that of X.
-            ``coverage`` : share of the rows whose neighbourhood some sample reaches.
-            ``reconstruction_coverage`` : the same of the rows' reconstructions.
-            ``completeness`` : share of the samples within a row's neighbourhood.
-            ``interpolability`` : the same of points halfway between rows' codes.
+            ``active_units`` : number of components whose mean has a variance above 0.01.
+            ``code_use`` : variance of the reconstructions over that of X.
+            ``coverage`` : share of X's neighbourhoods that contain a generated sample.
+            ``reconstruction_coverage`` : the same for reconstructions of X.
+            ``completeness`` : share of generated samples within a neighbourhood of X.
+            ``interpolability`` : the same for midpoints between codes of X.
             ``continuity`` : change of the output per change of the code.
-            Features are in units of their standard deviation there, and samples
-            without noise; a neighbourhood reaches to the fifth nearest row.
+            Features are standardised for this, and samples are without noise; a
+            neighbourhood extends to the fifth nearest neighbour.
         """
         return self._figures(self._make_query(X))

@@ -2,8 +2,8 @@
 
 van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning", NeurIPS
 2017: code vectors are moving averages of the encodings, which is mini-batch k-means.
-Patané & Russo, "The enhanced LBG algorithm", Neural Networks 14(9), 2001: code vectors of
-low utility are relocated, so that none is dead and the initialisation hardly matters.
+Patané & Russo, "The enhanced LBG algorithm", Neural Networks 14(9), 2001: code vectors
+of low utility are relocated: none is dead, and the initialisation hardly matters.
 """
 
 import torch
@@ -146,7 +146,7 @@ class VectorQuantizer(nn.Module):
     ) -> None:
         """Move the code vectors of least utility to encodings of large error."""
         n_samples, n_codes = code.shape[1], self.codebooks.shape[1]
-        # Drawn in proportion to the error, as in k-means++; without error, without gain.
+        # Drawn in proportion to the error, as in k-means++. No error means no gain.
         weights = error + error.amax(dim=1, keepdim=True).clamp(min=1e-30) * 1e-12
         n_candidates = min(N_CANDIDATES, n_samples)
         drawn = torch.multinomial(weights, n_candidates, generator=generator)
@@ -159,9 +159,9 @@ class VectorQuantizer(nn.Module):
         # Utility: increase of the mean error without the code vector.
         utility = self.usage * self.removal_cost
         utility, least_useful = utility.topk(n_moved, dim=1, largest=False)
-        book, rank = (gain > MIN_GAIN_RATIO * utility).nonzero(as_tuple=True)
-        index = least_useful[book, rank]
-        self.codebooks[book, index] = candidate[book, best[book, rank]]
+        codebook, rank = (gain > MIN_GAIN_RATIO * utility).nonzero(as_tuple=True)
+        index = least_useful[codebook, rank]
+        self.codebooks[codebook, index] = candidate[codebook, best[codebook, rank]]
         usage = 0.1 / n_codes  # small, so that the first updates are large
-        self.usage[book, index] = usage
-        self.removal_cost[book, index] = gain[book, rank] / usage
+        self.usage[codebook, index] = usage
+        self.removal_cost[codebook, index] = gain[codebook, rank] / usage

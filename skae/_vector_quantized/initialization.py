@@ -1,10 +1,10 @@
-"""Where training on code books starts: a linear map of positions, k-means on each.
+"""Initialisation of vector quantisation: a linear map to positions, k-means on each.
 
-Two maps are compared. Components dealt out so that positions share the variance evenly
-(by product) lose least of normal rows: Ge, He, Ke & Sun, "Optimized product
-quantization", IEEE TPAMI 36(4), 2014. Blocks of neighbouring columns keep together what
-belongs together in images and sequences: Jégou, Douze & Schmid, "Product quantization
-for nearest neighbor search", IEEE TPAMI 33(1), 2011.
+Two maps are compared. Components allocated so that positions have equal products of
+variances are optimal for normal data: Ge, He, Ke & Sun, "Optimized product
+quantization", IEEE TPAMI 36(4), 2014. Blocks of adjacent features suit images and
+sequences: Jégou, Douze & Schmid, "Product quantization for nearest neighbor search",
+IEEE TPAMI 33(1), 2011.
 """
 
 from dataclasses import dataclass, replace
@@ -21,20 +21,20 @@ from skae._vector_quantized.codebook import VectorQuantizer
 
 MAX_SAMPLES, MAX_VALUES = 10_000, 2**26
 COMPARED_SAMPLES = 4_000  # by which the two maps are compared, one half of them
-FAINT = 1e-6  # a variance that counts for nothing, beside the largest
+FAINT = 1e-6  # a negligible variance, relative to the largest
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampledStatistics(Statistics):
-    """What is known of the rows before training, and some of them.
+    """Statistics of the training data, and some of the samples.
 
     Attributes
     ----------
     sample : ndarray of shape (n_sampled, n_features)
-        Rows that the network will see, in the units of the data.
+        Training samples, in the units of the data.
 
     n_codes, code_dim : int
-        Number of words in a code book, and their length.
+        Number and dimension of the code vectors in a codebook.
     """
 
     sample: np.ndarray
@@ -43,9 +43,10 @@ class SampledStatistics(Statistics):
 
     @property
     def code_unit(self) -> float:
-        """What one unit of the code is, in units of X.
+        """One unit of the code, in units of X.
 
-        One for all components, so that distances of codes are distances of rows.
+        It is the same for all components, so that distances of codes are distances of
+        samples.
         """
         unit = np.sqrt(np.mean(np.square(self.deviations)))
         return float(unit or np.sqrt(np.mean(np.square(self.spread))) or 1.0)
@@ -60,18 +61,18 @@ def describe_sampled(
     code_dim: int,
     shared: bool,
 ) -> SampledStatistics:
-    """Take the statistics of rows, their components in the order of the positions.
+    """Compute statistics with the components in the order of the positions.
 
     Parameters
     ----------
-    rows, trained : Rows
-        What to describe, and those of them that the network will see.
+    dataset, trained : Dataset
+        The samples to describe, and the training set.
 
     n_positions, n_codes, code_dim : int
-        Number of words in a code, number of words in a book, length of a word.
+        Number of code indices per sample, and number and dimension of code vectors.
 
     shared : bool
-        Whether there is one book for all positions.
+        Whether there is one codebook for all positions.
     """
     found = describe(dataset, n_positions * code_dim, trained)
     n_some = min(len(trained), MAX_SAMPLES, max(1, MAX_VALUES // dataset.n_features))
@@ -88,7 +89,7 @@ def describe_sampled(
 
 
 def allocate_components(statistics: Statistics, n_positions: int) -> Statistics:
-    """Order components so that positions share the variance evenly, by product."""
+    """Order components so that positions have about equal products of variances."""
     variances = np.square(statistics.deviations)
     least = max(FAINT * variances[0], np.finfo(np.float64).tiny)
     gains = np.log(np.maximum(variances / least, 1.0))
@@ -110,15 +111,17 @@ def allocate_components(statistics: Statistics, n_positions: int) -> Statistics:
 def feature_blocks(
     statistics: Statistics, sample: np.ndarray, n_positions: int
 ) -> Statistics:
-    """Give each position a block of neighbouring columns, and their components."""
+    """Components of one block of adjacent features for each position."""
     components = np.zeros_like(statistics.components)
     deviations = np.zeros_like(statistics.deviations)
     blocks = np.array_split(np.arange(len(statistics.mean)), n_positions)
     places = np.array_split(np.arange(len(deviations)), n_positions)
-    for columns, held in zip(blocks, places, strict=True):
-        if len(columns) > 0:
-            block = describe(Dataset(np.ascontiguousarray(sample[:, columns])), len(held))
-            components[np.ix_(columns, held)] = block.components
+    for features, held in zip(blocks, places, strict=True):
+        if len(features) > 0:
+            block = describe(
+                Dataset(np.ascontiguousarray(sample[:, features])), len(held)
+            )
+            components[np.ix_(features, held)] = block.components
             deviations[held] = block.deviations
     return replace(statistics, components=components, deviations=deviations)
 
@@ -126,15 +129,15 @@ def feature_blocks(
 def quantization_error(
     statistics: Statistics, sample: np.ndarray, n_positions: int, n_codes: int
 ) -> float:
-    """Of one half of some rows, by code books of the other half."""
+    """Error on one half of some samples, with codebooks of the other half."""
     few = sample[:: -(-len(sample) // COMPARED_SAMPLES)] - statistics.mean
     half = -(-len(few) // 2)
     code = few @ statistics.components
     error = np.square(few[half:]).sum() - np.square(code[half:]).sum()
     for part in np.split(code, n_positions, axis=1):
         known = torch.as_tensor(part[:half])
-        words = kmeans_codebook(known, n_codes, seed=0).numpy()
-        distances = np.square(words).sum(axis=1) - 2 * part[half:] @ words.T
+        code_vectors = kmeans_codebook(known, n_codes, seed=0).numpy()
+        distances = np.square(code_vectors).sum(axis=1) - 2 * part[half:] @ code_vectors.T
         error += (distances.min(axis=1) + np.square(part[half:]).sum(axis=1)).sum()
     return float(error)
 
@@ -164,19 +167,19 @@ def make_quantizer(
 
 
 def kmeans_codebook(code: Tensor, n_codes: int, seed: int | None = None) -> Tensor:
-    """Words at the centres of clusters."""
+    """Code vectors at cluster centres."""
     if seed is None:
         seed = int(torch.randint(2**31 - 1, ()))
     code = code.contiguous()
     n_found = min(n_codes, len(code.unique(dim=0)))
     means = KMeans(n_found, n_init=1, max_iter=50, random_state=seed).fit(code.numpy())
-    words = torch.as_tensor(means.cluster_centers_)
-    # Words that there is no use for wait where they can be told apart.
-    return torch.cat([words, random_codebook(code, n_codes - n_found)])
+    code_vectors = torch.as_tensor(means.cluster_centers_)
+    # Surplus code vectors are random, so that they differ.
+    return torch.cat([code_vectors, random_codebook(code, n_codes - n_found)])
 
 
 def random_codebook(code: Tensor, n_codes: int) -> Tensor:
-    """Words drawn from a normal density, column by column with the codes' moments."""
+    """Code vectors from a normal density with the mean and deviation of the codes."""
     spread = code.std(dim=0, correction=0)
     noise = torch.randn(n_codes, code.shape[1], dtype=code.dtype)
     return code.mean(dim=0) + spread * noise

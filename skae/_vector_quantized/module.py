@@ -1,4 +1,4 @@
-"""Autoencoders whose codes are words of code books."""
+"""Module and loss of the vector-quantised autoencoder."""
 
 from typing import NamedTuple
 
@@ -12,28 +12,28 @@ from skae.losses import ReconstructionLoss
 
 class QuantizedOutput(NamedTuple):
     reconstruction: Tensor  # (n_samples, n_outputs)
-    code: Tensor  # (n_samples, n_positions * code_dim), words of the code books
-    encoding: Tensor  # (n_samples, n_positions * code_dim), what the encoder gave
-    perplexity: Tensor  # number of words in use, a running mean
+    code: Tensor  # (n_samples, n_positions * code_dim), code vectors
+    encoding: Tensor  # (n_samples, n_positions * code_dim), output of the encoder
+    perplexity: Tensor  # effective number of codes in use, a running mean
 
 
 class QuantizedModule(AutoencoderModule):
-    """Encoder, the nearest word for each position, decoder.
+    """Encoder, quantisation to the nearest code vector at each position, decoder.
 
     Parameters
     ----------
     quantizer : VectorQuantizer
-        The code books.
+        The codebooks.
 
     n_positions : int
-        How many words a code has.
+        Number of code indices of a sample.
 
-    **parts : dict
+    **components : dict
         Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
     """
 
-    def __init__(self, *, quantizer: VectorQuantizer, n_positions: int, **parts):
-        super().__init__(**parts)
+    def __init__(self, *, quantizer: VectorQuantizer, n_positions: int, **components):
+        super().__init__(**components)
         self.quantizer = quantizer
         self.n_positions = n_positions
         self.done = 0.0  # of the training; the net sets it
@@ -45,14 +45,14 @@ class QuantizedModule(AutoencoderModule):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> QuantizedOutput:
         encoding = self.encoder(x)
         parts = self.by_position(encoding).detach()
-        words, numbers = self.quantizer(parts)
+        code_vectors, indices = self.quantizer(parts)
         if self.training:
-            self._last_batch = parts, numbers
-        words = words.flatten(1)
-        # Straight through: the decoder sees words, their gradient goes to the encoder.
-        code = encoding + (words - encoding).detach()
+            self._last_batch = parts, indices
+        code_vectors = code_vectors.flatten(1)
+        # Straight-through estimator: the gradient by code vectors goes to the encoder.
+        code = encoding + (code_vectors - encoding).detach()
         return QuantizedOutput(
-            self.decoder(code), words, encoding, self.quantizer.perplexity
+            self.decoder(code), code_vectors, encoding, self.quantizer.perplexity
         )
 
     def after_step(self) -> None:
@@ -64,29 +64,29 @@ class QuantizedModule(AutoencoderModule):
         return self.quantizer(self.by_position(self.encoder(x)))[0].flatten(1)
 
     def to_code_indices(self, x: Tensor) -> Tensor:
-        """Standardised rows to numbers of words (n_samples, n_positions)."""
+        """Code indices (n_samples, n_positions) of standardised samples."""
         return self.quantizer.nearest(self.by_position(self.encoder(x)))
 
-    def from_code_indices(self, numbers: Tensor) -> Tensor:
-        """Numbers of words to rows in the units of the data."""
-        words = self.quantizer.look_up(numbers.long()).flatten(1)
-        return self.outputs.inverse(self.from_code(words))
+    def from_code_indices(self, indices: Tensor) -> Tensor:
+        """Decode code indices to the units of the data."""
+        code_vectors = self.quantizer.look_up(indices.long()).flatten(1)
+        return self.outputs.inverse(self.from_code(code_vectors))
 
 
 class QuantizedLoss(nn.Module):
-    """A reconstruction loss, and the distance of encodings to their words.
+    """A reconstruction loss, and the distance of encodings to their code vectors.
 
     Parameters
     ----------
     reconstruction : ReconstructionLoss
-        The loss by which rows held out are judged.
+        The validation loss.
 
     commitment : float
         Weight of the distance.
 
     unit : float
-        Share of the rows' variance that a squared distance of 1 is, so that both terms
-        are shares, whatever the number of features.
+        Squared distance of 1 as a share of the variance of the data, so that both terms
+        are shares for any number of features.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ N_CHECKS = 50
 
 
 class PriorNet(AutoencoderNet):
-    """An :class:`AutoencoderNet` whose rows are numbers of words."""
+    """An :class:`AutoencoderNet` of sequences of code indices."""
 
     def prepare(self, batch: Batch) -> Batch:
         index = to_device(self.module_, batch.x)
@@ -34,7 +34,7 @@ class PriorNet(AutoencoderNet):
 
 
 def fit_prior(
-    numbers: np.ndarray,
+    indices: np.ndarray,
     condition: np.ndarray | None,
     *,
     n_codes: int,
@@ -52,19 +52,19 @@ def fit_prior(
         The sequences.
 
     condition : ndarray of shape (n_samples, n_conditions) or None
-        What is known of each row besides.
+        Condition of each sequence.
 
     n_codes : int
-        Number of words in a code book.
+        Number of codes in a codebook.
 
     shared : bool
-        Whether there is one book for all positions.
+        Whether there is one codebook for all positions.
 
     n_epochs : int or None
-        Passes over the sequences. None chooses by their number.
+        Number of epochs. None depends on the number of sequences.
 
     validation_fraction : float or None
-        Share of the sequences that are held out, to stop by. None holds none out.
+        Share of the sequences that validate, for early stopping. None is no share.
 
     seed : int
         Of all draws.
@@ -72,12 +72,12 @@ def fit_prior(
     device : torch.device
         Where to compute.
     """
-    dataset = Dataset(numbers, condition=condition)
+    dataset = Dataset(indices, condition=condition)
     train, valid = dataset, None
     n_valid = 0
     if validation_fraction is not None:
         n_valid = count_valid(len(dataset), validation_fraction)
-    if n_valid > 0:  # of two rows none can be spared
+    if n_valid > 0:  # two samples leave none to validate
         parts = hold_out(len(dataset), n_valid, np.random.RandomState(seed))
         train, valid = map(dataset.subset, parts)
     batch_size = int(np.clip(len(train) // 16, LEAST_BATCH, MOST_BATCH))
@@ -102,7 +102,7 @@ def fit_prior(
         train_split=None,
         verbose=0,
     )
-    with suitable_threads(count_weights(prior) * numbers.shape[1], batch_size):
+    with suitable_threads(count_weights(prior) * indices.shape[1], batch_size):
         net.fit((train, valid))
     (trained,) = net.finish()
     return trained.module
@@ -110,7 +110,7 @@ def fit_prior(
 
 def _untrained(dataset: Dataset, n_codes: int, shared: bool) -> TransformerPrior:
     batch = dataset[:]
-    counts = [torch.bincount(column, minlength=n_codes) for column in batch.x.T]
+    counts = [torch.bincount(position, minlength=n_codes) for position in batch.x.T]
     n_conditions = 0 if batch.condition is None else batch.condition.shape[1]
     share = smoothed_log_share(torch.stack(counts))
     return TransformerPrior(share, 1 if shared else len(counts), n_conditions)

@@ -1,4 +1,4 @@
-"""A density of code sequences: each word given those before it, by a causal Transformer.
+"""Autoregressive prior of code indices: a causal Transformer.
 
 Vaswani et al., "Attention is all you need", NeurIPS 2017; over the codes of an
 autoencoder, van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation
@@ -13,23 +13,23 @@ from skae._data.dataset import Batch
 from skae._nn.autoencoder import TrainableModule
 
 WIDTH, N_HEADS, N_LAYERS = 64, 4, 2
-# Share of the known words that are hidden while training, against learning by heart.
+# Share of the known indices that are masked in training, against overfitting.
 DROPPED = 0.2
 
 
 class TransformerPrior(TrainableModule):
-    """p(first word) p(second | first) ..., the condition known throughout.
+    """p(first index) p(second | first) ..., all conditional on the condition.
 
-    It starts at the shares of the words, position by position, as if words had nothing
-    to do with each other: training can only add what they have.
+    It is initialised at the frequencies of the codes at each position, as if positions
+    were independent; training adds their dependence.
 
     Parameters
     ----------
     log_share : Tensor of shape (n_positions, n_codes)
-        Logarithm of the share of each word.
+        Logarithm of the frequency of each code.
 
     n_books : int
-        1 if all positions draw on one code book, else ``n_positions``.
+        1 if all positions share one codebook, else ``n_positions``.
 
     n_conditions : int
         Width of the condition, 0 where there is none.
@@ -38,12 +38,12 @@ class TransformerPrior(TrainableModule):
     def __init__(self, log_share: Tensor, n_books: int, n_conditions: int):
         super().__init__()
         n_positions, n_codes = log_share.shape
-        book = (
+        codebook = (
             torch.arange(n_positions) if n_books > 1 else torch.zeros(n_positions).long()
         )
-        self.register_buffer("first_word", book * n_codes)
+        self.register_buffer("first_index", codebook * n_codes)
         self.register_buffer("log_share", log_share.float())
-        self.words = nn.Embedding(n_books * n_codes, WIDTH)
+        self.embedding = nn.Embedding(n_books * n_codes, WIDTH)
         self.places = nn.Parameter(torch.randn(n_positions, WIDTH) / WIDTH**0.5)
         self.condition = nn.Linear(n_conditions, WIDTH) if n_conditions else None
         layer = nn.TransformerEncoderLayer(
@@ -66,12 +66,12 @@ class TransformerPrior(TrainableModule):
         return len(self.log_share)
 
     def forward(self, index: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Log-probabilities of each word that may come next.
+        """Log-probabilities of each code at the next positions.
 
         Parameters
         ----------
         index : Tensor of shape (n_rows, n_known)
-            Numbers of the words so far.
+            Code indices so far.
 
         condition : Tensor of shape (n_rows, n_conditions), default=None
             What is known besides.
@@ -79,10 +79,10 @@ class TransformerPrior(TrainableModule):
         Returns
         -------
         log_probabilities : Tensor of shape (n_rows, n_known + 1, n_codes)
-            Of the words up to the one after those known, or to the last one.
+            For the known positions and the next one, or for all.
         """
         n_next = min(index.shape[1] + 1, self.n_positions)
-        known = self.words(index[:, : n_next - 1] + self.first_word[: n_next - 1])
+        known = self.embedding(index[:, : n_next - 1] + self.first_index[: n_next - 1])
         if self.training:
             chance = torch.empty(known.shape[:2], device=known.device)
             kept = chance.uniform_(generator=self.generator) >= DROPPED
@@ -114,7 +114,7 @@ class TransformerPrior(TrainableModule):
         top_k: int | None,
         generator: torch.Generator,
     ) -> Tensor:
-        """Draw sequences, one word after the other."""
+        """Draw sequences, one code index after the other."""
         index = torch.empty(n_samples, 0, dtype=torch.long, device=self.log_share.device)
         for _ in range(self.n_positions):
             logits = self(index, condition)[:, -1] / temperature
@@ -129,7 +129,7 @@ class TransformerPrior(TrainableModule):
 
 
 def smoothed_log_share(counts: Tensor) -> Tensor:
-    """Logarithm of shares in which each word has been seen half a time more."""
+    """Logarithm of frequencies with half a count added to each code."""
     counts = counts.double() + 0.5
     return (counts / counts.sum(dim=-1, keepdim=True)).log()
 

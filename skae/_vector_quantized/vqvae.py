@@ -258,7 +258,7 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
             return Dataset(X)
         self._labels = fit_labels(X, y, type(self).__name__, known)
         self.classes_ = self._labels.classes
-        return Dataset(X, condition=self._labels.columns(y, X.shape[0]))
+        return Dataset(X, condition=self._labels.encode(y, X.shape[0]))
 
     def _describe(self, dataset: Dataset, trained: Dataset) -> SampledStatistics:
         return describe_sampled(
@@ -453,9 +453,9 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
             self._reject_labels(y)
             return self._log_likelihood(indices, None)
         if y is not None:
-            return self._log_likelihood(indices, self._labels.columns(y, len(indices)))
+            return self._log_likelihood(indices, self._labels.encode(y, len(indices)))
         by_label = [
-            self._log_likelihood(indices, self._labels.columns(label, len(indices)))
+            self._log_likelihood(indices, self._labels.encode(label, len(indices)))
             for label in self.classes_
         ]
         return logsumexp(np.array(by_label) + self._labels.log_share[:, None], axis=0)
@@ -491,7 +491,7 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
         indices = np.asarray(X, dtype=np.float64)
         if indices.shape[1] != n_positions:
             raise ValueError(
-                f"X has {indices.shape[1]} columns, but a code has n_components="
+                f"X has {indices.shape[1]} features, but a code has n_components="
                 f"{n_positions} indices. Pass the output of code_indices."
             )
         invalid = (
@@ -501,7 +501,7 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
             raise ValueError(
                 f"X has the value {indices[invalid][0]:.6g}, but code indices range from "
                 f"0 to {self.n_codes_ - 1}. Pass the output of code_indices, or the "
-                f"{n_positions * self.code_dim_} columns of transform."
+                f"{n_positions * self.code_dim_} features of transform."
             )
         return indices.astype(np.int64)
 

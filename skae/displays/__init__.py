@@ -1,9 +1,9 @@
-"""Figures of fitted autoencoders, as scikit-learn's displays make them.
+"""Displays: matplotlib figures of fitted autoencoders, in scikit-learn's API.
 
-Each has ``from_estimator``, most have ``from_predictions`` for what was computed already,
-and ``plot`` draws once more. Figures are made with matplotlib, in a constrained layout;
-given ``ax=``, they are drawn there, and those of several panels divide its place.
-Nothing is shown until ``plt.show()``, as always.
+Each has ``from_estimator``, most have ``from_predictions`` for results that are computed
+already, and ``plot`` draws the figure again. Figures have a constrained layout. With
+``ax=`` they are drawn in these axes, and figures of several panels subdivide them.
+Nothing is shown before ``plt.show()``.
 """
 
 from skae.displays._components import ComponentsDisplay

@@ -1,4 +1,4 @@
-"""How much each component of a code says, or how often it is used."""
+"""Display of the information in each component of the code, or of its usage."""
 
 from typing import NamedTuple
 
@@ -8,16 +8,16 @@ from sklearn.utils import check_array
 from skae.displays._data import find_fitted, pass_to_last, to_array, write
 from skae.displays._style import BLACK, BLUE, FAINT, VERMILLION, clear_frame, make_panels
 
-# What an estimator may have, the most telling first.
+# Attributes of estimators, the most informative first.
 MEASURES = "kl_per_component_", "usage_", "active_fraction_", "explained_variance_ratio_"
 MAX_NUMBERED = 30
 ACTIVE_VARIANCE = 0.01
 
 
 class Measure(NamedTuple):
-    """One number for each component, and what it is."""
+    """A number for each component, with its axis label and title."""
 
-    values: np.ndarray  # (n_components,) or (n_parts, n_components)
+    values: np.ndarray  # (n_components,) or (n_positions, n_components)
     in_use: np.ndarray  # the same shape, bool
     label: str
     summary: str
@@ -25,32 +25,32 @@ class Measure(NamedTuple):
 
 
 class ComponentsDisplay:
-    """The components of a code, largest first, by what they are worth.
+    """Information in each latent component as a bar chart, largest first.
 
-    A variational code is measured in nats: the divergence from the prior, with
-    components that are not in use marked. A code ordered by variance shows the share
-    of the variance that each component adds; a sparse code, or a code book, the share of
-    rows in which each component, or entry, is used.
+    It shows posterior collapse: the bars of a variational code are its KL divergence from
+    the prior in nats, and inactive components are marked. The bars of a code ordered by
+    variance are each component's share of the variance; those of a sparse code or a
+    codebook are the share of samples in which a component or an entry is used.
 
     Prefer :meth:`from_estimator` to the constructor.
 
     Parameters
     ----------
-    values : ndarray of shape (n_components,) or (n_parts, n_components)
-        A number for each component. Where codes have parts with a book each, there is
-        one row of them for each part; bars are their means, rank by rank.
+    values : ndarray of shape (n_components,) or (n_positions, n_components)
+        A number for each component. If each position of the code has a codebook of its
+        own, the values of the positions are averaged rank by rank.
 
     in_use : ndarray of bool, of the same shape
-        Which of them do anything.
+        Whether each component is in use.
 
     label : str
-        What the numbers are, with their unit.
+        Label of the y axis, with the unit.
 
     summary : str, default=""
-        The title.
+        Title of the figure.
 
     unit_name : str, default="component"
-        What there is one bar for.
+        Label of the x axis: the thing that each bar stands for.
 
     Attributes
     ----------
@@ -58,22 +58,22 @@ class ComponentsDisplay:
         The figure.
 
     axes_ : ndarray of matplotlib Axes
-        The one panel.
+        The only panel.
 
     ax_ : matplotlib Axes
-        The same.
+        The axes of this panel.
 
     order_ : ndarray of int or None
-        The component of each bar, from the left; None where there are several parts.
+        The component of each bar, from the left; None with several positions.
 
     bars_ : BarContainer
         The bars.
 
     idle_ : Line2D or None
-        A mark on each bar that stands for something not in use.
+        A mark on each bar that is not in use.
 
     parts_ : list of StepPatch
-        A line for each part, where there are several.
+        A line for each position, if there are several.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class ComponentsDisplay:
     >>> vae = VAETransformer(8, random_state=0).fit(X)
     >>> display = ComponentsDisplay.from_estimator(vae)
     >>> display.ax_.get_ylabel()
-    'divergence from the prior, nats a row'
+    'KL divergence from the prior, nats per sample'
     >>> plt.close(display.figure_)
     """
 
@@ -98,32 +98,32 @@ class ComponentsDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X=None, *, ax=None):
-        """Draw what the estimator knows of its components.
+        """Draw the components of a fitted estimator.
 
         Parameters
         ----------
         estimator : object
             Fitted, or a Pipeline or search that ends in it, with one of
-            ``kl_per_component_``, ``usage_`` (shares or counts of the entries of a code
-            book, of shape (n_codes,) or (n_components, n_codes)), ``active_fraction_``
-            or ``explained_variance_ratio_``.
+            ``kl_per_component_``, ``usage_`` (shares or counts of the codebook entries,
+            of shape (n_codes,) or (n_components, n_codes)), ``active_fraction_`` or
+            ``explained_variance_ratio_``.
 
         X : array-like of shape (n_samples, n_features), default=None
-            Rows to measure. A :class:`skae.SparseAE` needs them; a variational class
-            takes them in place of the training data; all others ignore them.
+            Samples to evaluate. A :class:`skae.SparseAE` requires them; a variational
+            class uses them instead of the training data; all others ignore them.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw in. None makes a figure.
 
         Returns
         -------
         display : ComponentsDisplay
-            What was drawn.
+            The display, already drawn.
         """
         fitted = find_fitted(estimator, *MEASURES)
         name = next(name for name in MEASURES if hasattr(fitted, name))
-        rows = None if X is None else pass_to_last(estimator, X)
-        return cls(**_READERS[name](fitted, rows)._asdict()).plot(ax)
+        transformed = None if X is None else pass_to_last(estimator, X)
+        return cls(**_READERS[name](fitted, transformed)._asdict()).plot(ax)
 
     def plot(self, ax=None):
         """Draw the display.
@@ -131,23 +131,23 @@ class ComponentsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw in. None makes a figure.
 
         Returns
         -------
         self : ComponentsDisplay
-            The display, with what was drawn as attributes.
+            The display, with the artists as attributes.
         """
-        parts = np.atleast_2d(self.values)
-        n_bars = parts.shape[1]
+        values = np.atleast_2d(self.values)
+        n_bars = values.shape[1]
         self.axes_ = make_panels(ax, (float(np.clip(2 + 0.3 * n_bars, 5, 9)), 3.6))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
-        orders = np.argsort(-parts, axis=1, kind="stable")
-        ranked = np.take_along_axis(parts, orders, axis=1)
+        orders = np.argsort(-values, axis=1, kind="stable")
+        ranked = np.take_along_axis(values, orders, axis=1)
         used = np.take_along_axis(np.atleast_2d(self.in_use), orders, axis=1)
-        self.order_ = orders[0] if len(parts) == 1 else None
+        self.order_ = orders[0] if len(values) == 1 else None
         self._draw_bars(ranked.mean(axis=0), used.any(axis=0))
-        self._draw_parts(ranked if len(parts) > 1 else ranked[:0])
+        self._draw_positions(ranked if len(values) > 1 else ranked[:0])
         self._label(n_bars)
         return self
 
@@ -155,22 +155,22 @@ class ComponentsDisplay:
         width = 0.8 if len(heights) <= MAX_NUMBERED else 1.0
         colors = np.where(in_use, BLUE, FAINT)
         self.bars_ = self.ax_.bar(range(len(heights)), heights, width, color=colors)
-        # A bar may have no height, but its mark has.
+        # The mark is visible even if the bar has no height.
         (idle,) = np.nonzero(~in_use)
         style = {"marker": "x", "color": VERMILLION, "linestyle": "none"}
         style |= {"label": "not in use", "clip_on": False}
-        # An empty line that is not clipped would upset a constrained layout.
+        # An empty line that is not clipped would break the constrained layout.
         self.idle_ = None
         if len(idle):
             self.idle_ = self.ax_.plot(idle, heights[idle], **style)[0]
 
-    def _draw_parts(self, ranked: np.ndarray) -> None:
+    def _draw_positions(self, ranked: np.ndarray) -> None:
         edges = np.arange(ranked.shape[1] + 1) - 0.5
         style = {"color": BLACK, "linewidth": 0.8, "baseline": None}
-        self.parts_ = [self.ax_.stairs(part, edges, **style) for part in ranked]
+        self.parts_ = [self.ax_.stairs(heights, edges, **style) for heights in ranked]
         handles = [self.idle_] if self.idle_ else []
         if self.parts_:
-            self.parts_[0].set_label(f"each of {len(ranked)} parts")
+            self.parts_[0].set_label(f"each of {len(ranked)} positions")
             handles.append(self.parts_[0])
         if handles:
             self.ax_.legend(handles=handles, loc="upper right", frameon=False)
@@ -189,13 +189,13 @@ class ComponentsDisplay:
 
 def _divergence(estimator, X) -> Measure:
     kl, n_active = estimator.kl_per_component_, estimator.active_units_
-    in_use = np.arange(len(kl)) < n_active  # the components that say most
+    in_use = np.arange(len(kl)) < n_active  # sorted by KL divergence
     if X is not None:
         mean, deviation = estimator.posterior(X)
         kl = 0.5 * (mean**2 + deviation**2 - 1 - 2 * np.log(deviation)).mean(axis=0)
         in_use = mean.var(axis=0) > ACTIVE_VARIANCE
-    summary = f"{in_use.sum()} of {len(kl)} in use, {kl.sum():.3g} nats in all"
-    return Measure(kl, in_use, "divergence from the prior, nats a row", summary)
+    summary = f"{in_use.sum()} of {len(kl)} in use, {kl.sum():.3g} nats in total"
+    return Measure(kl, in_use, "KL divergence from the prior, nats per sample", summary)
 
 
 def _usage(estimator, X) -> Measure:
@@ -206,30 +206,30 @@ def _usage(estimator, X) -> Measure:
     if hasattr(estimator, "perplexity_"):
         summary += f", perplexity {write(estimator.perplexity_)}"
     shares, in_use = (a[0] if len(usage) == 1 else a for a in (shares, in_use))
-    return Measure(shares, in_use, "share of rows", summary, "entry of the code book")
+    return Measure(shares, in_use, "share of samples", summary, "codebook entry")
 
 
 def _activity(estimator, X) -> Measure:
     if X is None:
         raise ValueError(
-            f"{type(estimator).__name__} knows how many components are active, but not "
-            "how often each is. Pass X, the rows to count in."
+            f"{type(estimator).__name__} does not store how often each component is "
+            "active. Pass X, the samples to count in."
         )
     active = to_array(estimator.transform(X)) != 0
     shares = active.mean(axis=0)
     summary = (
-        f"{active.sum(axis=1).mean():.3g} of {len(shares)} active in a row, "
+        f"{active.sum(axis=1).mean():.3g} of {len(shares)} active per sample, "
         f"{(shares == 0).sum()} in none"
     )
-    return Measure(shares, shares > 0, "share of rows in which it is active", summary)
+    return Measure(shares, shares > 0, "share of samples in which active", summary)
 
 
 def _variance(estimator, X) -> Measure:
     ratio = np.asarray(estimator.explained_variance_ratio_)
-    # Without a sum: what a curved map has before its first component may be negative.
+    # Without a sum: the share of a nonlinear model without components may be negative.
     summary = f"{len(ratio)} components"
     in_use = np.ones(len(ratio), dtype=bool)
-    return Measure(ratio, in_use, "share of variance that it adds", summary)
+    return Measure(ratio, in_use, "share of variance added", summary)
 
 
 _READERS = dict(zip(MEASURES, (_divergence, _usage, _activity, _variance), strict=True))

@@ -1,4 +1,4 @@
-"""From estimators and tables to what displays draw: names, units, reconstructions."""
+"""Data that displays draw: feature names, units, reconstructions."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 
 
 class Units(NamedTuple):
-    """What features are drawn in: their standard deviations, or as they are."""
+    """Units that features are drawn in: standard deviations, or the units of X."""
 
     mean: np.ndarray  # (n_features,)
     spread: np.ndarray  # (n_features,), not 0
@@ -17,16 +17,16 @@ class Units(NamedTuple):
         return (X - self.mean) / self.spread
 
     @classmethod
-    def of_rows(cls, X: np.ndarray) -> "Units":
+    def of_samples(cls, X: np.ndarray) -> "Units":
         return cls._of(X.mean(axis=0), X.std(axis=0))
 
     @classmethod
     def of_estimator(cls, estimator, X, n_features: int) -> "Units":
-        """Those of X if it is given, else what the estimator was trained in."""
+        """The units of X if it is given, else the estimator's feature scaling."""
         if X is not None:
-            return cls.of_rows(to_array(X))
+            return cls.of_samples(to_array(X))
         spread = getattr(_outputs(estimator), "spread", None)
-        # One unit for all columns tells no two of them apart.
+        # A scale shared by all features does not standardise them: keep the units of X.
         if spread is None or (spread == spread[0]).all():
             return cls(np.zeros(n_features), np.ones(n_features), "units of X")
         mean = _outputs(estimator).mean
@@ -43,26 +43,26 @@ def _outputs(estimator):
 
 
 def to_array(X) -> np.ndarray:
-    """Any table as a dense matrix of float64."""
+    """Convert any table to a dense float64 array."""
     return np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
 
 
-def first_rows(X, n_rows: int):
-    """The first rows of a table, which stays what it is."""
+def first_samples(X, n_samples: int):
+    """The first samples, in the container type of X."""
     if hasattr(X, "iloc"):
-        return X.iloc[:n_rows]
-    return X[:n_rows] if hasattr(X, "shape") else np.asarray(X)[:n_rows]
+        return X.iloc[:n_samples]
+    return X[:n_samples] if hasattr(X, "shape") else np.asarray(X)[:n_samples]
 
 
-def one_row(X, row: int):
-    """The row at this position, as a table of what it was."""
+def one_sample(X, place: int):
+    """The sample at this position as a table, in the container type of X."""
     if hasattr(X, "iloc"):
-        return X.iloc[[row]]
-    return X[[row]] if hasattr(X, "shape") else np.asarray(X)[[row]]
+        return X.iloc[[place]]
+    return X[[place]] if hasattr(X, "shape") else np.asarray(X)[[place]]
 
 
-def row_names(X) -> list[str]:
-    """What rows are called: their index, or their number."""
+def sample_names(X) -> list[str]:
+    """Names of the samples: their index in a DataFrame, or their number."""
     index = getattr(X, "index", None)
     if index is None or callable(index):
         index = range(np.shape(X)[0])
@@ -70,7 +70,7 @@ def row_names(X) -> list[str]:
 
 
 def feature_names(n_features: int, *sources) -> list[str]:
-    """Names from the first table or estimator that knows as many."""
+    """Feature names of the first source that has this number of them."""
     for source in sources:
         known = getattr(source, "columns", getattr(source, "feature_names_in_", None))
         if known is not None and len(known) == n_features:
@@ -79,7 +79,7 @@ def feature_names(n_features: int, *sources) -> list[str]:
 
 
 def reconstruct(estimator, X) -> np.ndarray:
-    """Rows as the estimator gives them back, by the method that it has."""
+    """Reconstruct X with ``reconstruct``, or ``inverse_transform`` of ``transform``."""
     if hasattr(estimator, "reconstruct"):
         return to_array(estimator.reconstruct(X))
     check_decodes(estimator)
@@ -89,36 +89,36 @@ def reconstruct(estimator, X) -> np.ndarray:
 def check_decodes(estimator) -> None:
     if not hasattr(estimator, "inverse_transform"):
         raise ValueError(
-            f"{type(estimator).__name__} has no inverse_transform, so nothing can be "
-            "decoded. Pass an autoencoder, PCA, or a Pipeline of steps that all have one."
+            f"{type(estimator).__name__} has no inverse_transform to decode codes with. "
+            "Pass an autoencoder, PCA, or a Pipeline of steps that all have one."
         )
 
 
 def count_components(estimator) -> int:
-    """Length of a code."""
+    """Number of components of the code."""
     found = getattr(estimator, "best_estimator_", estimator)
     try:
         return len(found.get_feature_names_out())
     except (AttributeError, ValueError) as error:
         raise ValueError(
-            f"{type(estimator).__name__} does not say how long its codes are. Pass at=, "
-            "a row whose code shows it."
+            f"The number of components of {type(estimator).__name__} is not known. Pass "
+            "at=, a sample to encode."
         ) from error
 
 
 def find_fitted(estimator, *attributes: str):
-    """The estimator, or the step within a search or Pipeline, that has one of these."""
+    """The final estimator of a search or Pipeline, which must have an attribute."""
     found = _steps(estimator)[-1][1]
     if not any(hasattr(found, name) for name in attributes):
         raise ValueError(
-            f"{type(found).__name__} has no {' or '.join(attributes)}, which this "
-            "display draws. Fit it first, or pass an estimator that has one."
+            f"{type(found).__name__} has no {' or '.join(attributes)} to draw. Fit it "
+            "first, or pass an estimator that has one."
         )
     return found
 
 
 def pass_to_last(estimator, X):
-    """X as the last step of a Pipeline sees it."""
+    """Transform X by all steps of a Pipeline but the last."""
     for _, step in _steps(estimator)[:-1]:
         X = X if step in (None, "passthrough") else step.transform(X)
     return X
@@ -130,7 +130,7 @@ def _steps(estimator) -> list[tuple]:
 
 
 def write(number: float) -> str:
-    """Three digits, and no exponent where there is room."""
+    """Format with three digits, without exponent below 1e6."""
     return f"{number:,.0f}" if 1000 <= abs(number) < 1e6 else f"{number:.3g}"
 
 

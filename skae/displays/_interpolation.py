@@ -1,4 +1,4 @@
-"""From rows to others, through the space of codes."""
+"""Display of latent interpolation between samples."""
 
 import numpy as np
 
@@ -8,37 +8,37 @@ from skae.displays._data import (
     check_at_least_one,
     check_decodes,
     feature_names,
-    row_names,
+    sample_names,
     to_array,
 )
 from skae.displays._path import PathDisplay, check_paths
 
 
 class InterpolationDisplay(PathDisplay):
-    """Rows decoded on the way from the code of one row to that of another.
+    """Latent interpolation: samples decoded on the line between two codes.
 
-    Where codes fill the space between rows, every step looks like a row. Images make a
-    line for each pair. For a table there is a panel for each, with a line for each
-    feature, of which those that move most are named.
+    In a well-filled latent space every step resembles a sample. Images form a line for
+    each pair. A table has a panel for each pair with a curve for each feature; the
+    features that change most are in the legend.
 
     Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
 
     Parameters
     ----------
     paths : ndarray of shape (n_pairs, n_steps, n_features)
-        The decoded rows.
+        The decoded samples.
 
     places : ndarray of shape (n_steps,)
-        Shares of the way.
+        Interpolation weights, from 0 to 1.
 
     path_names, feature_names : list of str
-        What pairs and features are called.
+        Names of the pairs and of the features.
 
     units : callable
-        Brings rows to the units of the drawing, and has their name as ``label``.
+        Converts samples to the units of the figure; ``label`` is the name of the units.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a row; None is a table.
+        (height, width) or (channels, height, width) of a sample; None is a table.
 
     Attributes
     ----------
@@ -46,20 +46,20 @@ class InterpolationDisplay(PathDisplay):
         The figure.
 
     axes_ : ndarray of matplotlib Axes
-        One for all images, or one for each pair of rows of a table.
+        One panel for all images, or one for each pair of samples of a table.
 
     ax_ : matplotlib Axes
-        The first of them.
+        The first panel.
 
     image_ : AxesImage or None
-        The images, laid out as one.
+        The images, tiled into one.
 
     lines_ : ndarray of Line2D of shape (n_pairs, n_features) or None
-        The features of a table.
+        A curve for each feature of a table.
 
     See Also
     --------
-    TraversalDisplay : One component at a time.
+    TraversalDisplay : Decoded samples while one component varies.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class InterpolationDisplay(PathDisplay):
     >>> plt.close(display.figure_)
     """
 
-    _x_label = "share of the way"
+    _x_label = "interpolation weight"
 
     @classmethod
     def from_estimator(
@@ -92,7 +92,7 @@ class InterpolationDisplay(PathDisplay):
         ax=None,
         **kwargs,
     ):
-        """Decode points on the lines between codes.
+        """Decode points on the lines between codes and draw them.
 
         Parameters
         ----------
@@ -100,20 +100,20 @@ class InterpolationDisplay(PathDisplay):
             Fitted, with ``interpolate``, or ``transform`` and ``inverse_transform``.
 
         X_from, X_to : array-like of shape (n_pairs, n_features)
-            Where paths begin, and where they end.
+            First and last samples of the paths.
 
         n_steps : int, default=10
-            Rows of a path, both ends included.
+            Number of samples of a path, both ends included.
 
         X : array-like of shape (n_samples, n_features), default=None
-            Rows whose means and standard deviations are the units of a table. None takes
-            those the estimator was trained in, if it has some for each feature.
+            Samples whose means and standard deviations standardise the values of a table.
+            None uses the estimator's feature scaling, if it has one for each feature.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a row; None is a table.
+            (height, width) or (channels, height, width) of a sample; None is a table.
 
         ax : matplotlib Axes, default=None
-            Where to draw; the panels of a table divide its place. None makes a figure.
+            Axes to draw in; the panels of a table share its area. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -121,7 +121,7 @@ class InterpolationDisplay(PathDisplay):
         Returns
         -------
         display : InterpolationDisplay
-            What was drawn.
+            The display, already drawn.
         """
         check_at_least_one(n_steps, "n_steps")
         paths = _decode_paths(estimator, X_from, X_to, n_steps)
@@ -137,22 +137,22 @@ class InterpolationDisplay(PathDisplay):
 
     @classmethod
     def from_predictions(cls, paths, *, X=None, image_shape=None, ax=None, **kwargs):
-        """Draw paths that are there already.
+        """Draw paths that are computed already.
 
         Parameters
         ----------
         paths : array-like of shape (n_pairs, n_steps, n_features)
-            Rows, such as ``vae.interpolate(X_from, X_to)`` returns.
+            Decoded samples, as returned by ``vae.interpolate(X_from, X_to)``.
 
         X : array-like of shape (n_samples, n_features), default=None
-            Rows whose means and standard deviations are the units of a table. None draws
-            the values as they are.
+            Samples whose means and standard deviations standardise the values of a table.
+            None draws the values unchanged.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a row; None is a table.
+            (height, width) or (channels, height, width) of a sample; None is a table.
 
         ax : matplotlib Axes, default=None
-            Where to draw; the panels of a table divide its place. None makes a figure.
+            Axes to draw in; the panels of a table share its area. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -160,7 +160,7 @@ class InterpolationDisplay(PathDisplay):
         Returns
         -------
         display : InterpolationDisplay
-            What was drawn.
+            The display, already drawn.
         """
         paths = check_paths(paths)
         display = cls(
@@ -175,9 +175,9 @@ class InterpolationDisplay(PathDisplay):
 
 
 def _name_paths(X_from, X_to) -> list[str]:
-    if not hasattr(X_from, "iloc"):  # numbers would be those of the pairs
+    if not hasattr(X_from, "iloc"):  # without an index, the pairs are numbered
         return [f"pair {i}" for i in range(np.shape(X_from)[0])]
-    ends = zip(row_names(X_from), row_names(X_to), strict=True)
+    ends = zip(sample_names(X_from), sample_names(X_to), strict=True)
     return [f"{start} to {end}" for start, end in ends]
 
 
@@ -185,12 +185,14 @@ def _decode_paths(estimator, X_from, X_to, n_steps: int) -> np.ndarray:
     n_from, n_to = np.shape(X_from)[0], np.shape(X_to)[0]
     if n_from != n_to:
         raise ValueError(
-            f"X_from has {n_from} rows and X_to has {n_to}. Paths lead from row to row, "
-            "so pass as many of both."
+            f"X_from with n_samples={n_from} and X_to with n_samples={n_to} must have "
+            "the same length. Pass pairs of samples."
         )
     if hasattr(estimator, "interpolate"):
         return check_paths(estimator.interpolate(X_from, X_to, n_steps))
     check_decodes(estimator)
     starts, ends = (to_array(estimator.transform(X)) for X in (X_from, X_to))
-    rows = to_array(estimator.inverse_transform(lines_between(starts, ends, n_steps)))
-    return rows.reshape(len(starts), n_steps, -1)
+    decoded = to_array(
+        estimator.inverse_transform(lines_between(starts, ends, n_steps))
+    )
+    return decoded.reshape(len(starts), n_steps, -1)

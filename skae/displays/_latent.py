@@ -1,4 +1,4 @@
-"""Codes as points, coloured by what is known of the rows."""
+"""Scatter plot of the latent space, coloured by labels or numbers."""
 
 import numpy as np
 import pandas as pd
@@ -18,32 +18,32 @@ N_BINS = 40
 
 
 class LatentDisplay:
-    """Codes, as near to each other as rows are alike.
+    """Scatter plot of the latent space (embedding).
 
-    Codes of two components are drawn as they are, and longer ones in the plane of their
-    first two principal components, by t-SNE or by UMAP. Where there is one component, it
-    is drawn along a line for each class. The title has how often the five nearest codes
-    name a row's class (for numbers, the R2 of their mean), in the codes and in the
-    drawing: a drawing of two dimensions may part less than the codes do, or more.
+    Codes of two components are drawn unchanged; longer ones are projected by PCA, t-SNE
+    or UMAP. A single component is drawn as a strip for each class. The title has the
+    five-fold accuracy of a 5-nearest-neighbour classifier of y (for numbers, the R2 of a
+    regressor) on the codes and on the projection: the classes may be separated less in
+    two dimensions than in the codes, or more.
 
     Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
 
     Parameters
     ----------
     places : ndarray of shape (n_samples, 1) or (n_samples, 2)
-        Where to draw the rows.
+        Positions of the samples in the figure.
 
     axis_names : list of str
-        What the one or two dimensions are.
+        Names of the one or two axes.
 
     y : ndarray of shape (n_samples,) or None, default=None
         Labels or numbers.
 
     y_name : str, default="y"
-        What they are called.
+        Name of y.
 
     scores : tuple of (float or None), default=(None, None)
-        How well neighbours tell y, in the codes and in the drawing.
+        5-NN accuracy (or R2) of y, on the codes and on the projection.
 
     Attributes
     ----------
@@ -51,23 +51,23 @@ class LatentDisplay:
         The figure.
 
     axes_ : ndarray of matplotlib Axes
-        The one panel.
+        The only panel.
 
     ax_ : matplotlib Axes
-        The same.
+        The axes of this panel.
 
     points_ : dict or PathCollection
-        The points of each class, by label; those of all rows where y is not labels.
+        The points of each class, by label; of all samples if y is not labels.
 
     colorbar_ : Colorbar or None
-        Of y, where it is numbers.
+        Colour bar of y, if y is numbers.
 
     histogram_ : StepPatch or None
-        The codes of one component, without y.
+        Histogram of a single component, without y.
 
     See Also
     --------
-    TraversalDisplay : What a component stands for.
+    TraversalDisplay : Decoded samples while one component varies.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class LatentDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, y=None, *, method="auto", ax=None, **kwargs):
-        """Encode rows and draw their codes.
+        """Encode samples and draw their codes.
 
         Parameters
         ----------
@@ -100,19 +100,19 @@ class LatentDisplay:
             Fitted, with ``transform``.
 
         X : array-like of shape (n_samples, n_features)
-            Rows; all of them are drawn, so pass some thousand at most.
+            Samples. All of them are drawn, so pass some thousand at most.
 
         y : array-like of shape (n_samples,), default=None
             Labels or numbers to colour them by. Numbers with fractions, or more than 20
-            different ones, get a colour bar, and all else a legend.
+            different ones, have a colour bar; all others have a legend.
 
         method : {"auto", "pca", "tsne", "umap"}, default="auto"
-            How codes of more than two components come to the plane; shorter ones are
-            drawn as they are. "auto" is "pca", which is fast; "tsne" keeps neighbours
-            together, and so does "umap", which needs umap-learn.
+            Projection of codes of more than two components; shorter ones are drawn
+            unchanged. "auto" is "pca", which is fast; "tsne" and "umap" preserve
+            neighbourhoods. "umap" requires umap-learn.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw in. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -120,19 +120,19 @@ class LatentDisplay:
         Returns
         -------
         display : LatentDisplay
-            What was drawn.
+            The display, already drawn.
         """
         codes = estimator.transform(X)
         return cls.from_predictions(codes, y, method=method, ax=ax, **kwargs)
 
     @classmethod
     def from_predictions(cls, codes, y=None, *, method="auto", ax=None, **kwargs):
-        """Draw codes that are there already.
+        """Draw codes that are computed already.
 
         Parameters
         ----------
         codes : array-like of shape (n_samples, n_components)
-            Codes.
+            Codes, as returned by ``transform``.
 
         y : array-like of shape (n_samples,), default=None
             Labels or numbers to colour them by.
@@ -141,7 +141,7 @@ class LatentDisplay:
             As in :meth:`from_estimator`.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw in. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -149,7 +149,7 @@ class LatentDisplay:
         Returns
         -------
         display : LatentDisplay
-            What was drawn.
+            The display, already drawn.
         """
         codes = to_array(codes)
         places, names = project(codes, method)
@@ -174,15 +174,15 @@ class LatentDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw in. None makes a figure.
 
         cmap : str or Colormap, default="viridis"
-            Colours of y, where it is numbers.
+            Colour map of y, if y is numbers.
 
         Returns
         -------
         self : LatentDisplay
-            The display, with what was drawn as attributes.
+            The display, with the artists as attributes.
         """
         self.axes_ = make_panels(ax, (5.6 + self._legend_width(), 4.8))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
@@ -205,7 +205,7 @@ class LatentDisplay:
         return sorted(labels, key=lambda label: (str(type(label)), label))
 
     def _legend_width(self) -> float:
-        """Inches, roughly, that the names of classes take beside the points."""
+        """Approximate width of the legend beside the points, in inches."""
         if self.y is None or is_quantity(self.y) or self.places.shape[1] == 1:
             return 0.8
         names = [str(label) for label in self._classes()] + [self.y_name]
@@ -213,7 +213,7 @@ class LatentDisplay:
         return n_columns * (0.5 + 0.075 * max(map(len, names)))
 
     def _size(self) -> dict:
-        """Points that are many are small."""
+        """Marker size, smaller for more points."""
         return {"s": float(np.clip(20_000 / len(self.places), 8, 30)), "alpha": 0.8}
 
     def _plot_alone(self) -> None:
@@ -223,7 +223,7 @@ class LatentDisplay:
             return
         counts, edges = np.histogram(self.places[:, 0], bins=N_BINS)
         self.histogram_ = self.ax_.stairs(counts, edges, fill=True, color=BLUE)
-        self.ax_.set_ylabel("rows")
+        self.ax_.set_ylabel("samples")
 
     def _plot_quantity(self, cmap) -> None:
         across = self.y if self.places.shape[1] == 1 else self.places[:, 1]
@@ -268,9 +268,9 @@ class LatentDisplay:
         return text if of_drawing is None else f"{text} (as drawn {of_drawing:.2f})"
 
 
-def _check_labels(y: np.ndarray, n_rows: int) -> None:
-    if y.shape != (n_rows,):
+def _check_labels(y: np.ndarray, n_samples: int) -> None:
+    if y.shape != (n_samples,):
         raise ValueError(
-            f"y has shape {y.shape}, and there are {n_rows} codes. Pass one label or "
-            "number for each row."
+            f"y of shape {y.shape} must have shape ({n_samples},), as there are "
+            f"{n_samples} codes. Pass one label or number for each sample."
         )

@@ -1,4 +1,4 @@
-"""Rows along a path through the codes: across one component, or from row to row."""
+"""Decoded samples along paths in the latent space."""
 
 import math
 
@@ -11,24 +11,24 @@ MOST_IN_LINE = 3
 
 
 class PathDisplay:
-    """What :class:`TraversalDisplay` and :class:`InterpolationDisplay` share.
+    """Base class of :class:`TraversalDisplay` and :class:`InterpolationDisplay`.
 
     Parameters
     ----------
     paths : ndarray of shape (n_paths, n_steps, n_features)
-        The rows.
+        The decoded samples.
 
     places : ndarray of shape (n_steps,)
-        Where they lie from left to right.
+        Positions of the steps on the x axis.
 
     path_names, feature_names : list of str
-        What they are called.
+        Names of the paths and of the features.
 
     units : callable
-        Brings rows to the units of the drawing, and has their name as ``label``.
+        Converts samples to the units of the figure; ``label`` is the name of the units.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a row; None is a table.
+        (height, width) or (channels, height, width) of a sample; None is a table.
     """
 
     _x_label = ""
@@ -49,15 +49,15 @@ class PathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; the panels of a table divide its place. None makes a figure.
+            Axes to draw in; the panels of a table share its area. None makes a figure.
 
         cmap : str or Colormap, default="gray"
-            Colours of grey images.
+            Colour map of grey images.
 
         Returns
         -------
         self : object
-            The display, with what was drawn as attributes.
+            The display, with the artists as attributes.
         """
         self.image_ = self.lines_ = None
         if self.image_shape is None:
@@ -86,8 +86,8 @@ class PathDisplay:
         for spare in axes[n_paths:]:
             spare.remove()
         self.axes_ = axes[:n_paths]
-        rows = self.units(self.paths)
-        self.lines_ = draw_lines(self.axes_, self.places, rows, self.feature_names)
+        values = self.units(self.paths)
+        self.lines_ = draw_lines(self.axes_, self.places, values, self.feature_names)
         for number, panel in enumerate(self.axes_):
             panel.set_title(self.path_names[number], fontsize=10)
             if number + n_columns >= n_paths:
@@ -101,7 +101,7 @@ def check_paths(paths) -> np.ndarray:
     paths = np.asarray(paths, dtype=np.float64)
     if paths.ndim != 3:
         raise ValueError(
-            f"paths has shape {paths.shape} and must be (n_paths, n_steps, n_features). "
-            "Pass one path as [path]."
+            f"paths of shape {paths.shape} must be (n_paths, n_steps, n_features). Pass "
+            "one path as [path]."
         )
     return paths

@@ -1,4 +1,4 @@
-"""Codes in a plane, and how well their neighbourhoods tell labels."""
+"""Projection of codes to two dimensions, and nearest-neighbour scores of labels."""
 
 import importlib
 
@@ -11,11 +11,11 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 METHODS = "auto", "pca", "tsne", "umap"
 N_NEIGHBOURS = 5
-MAX_LABELS = 20  # more different numbers than this are a quantity
+MAX_LABELS = 20  # more distinct numbers than this are a continuous target
 
 
 def project(codes: np.ndarray, method: str) -> tuple[np.ndarray, list[str]]:
-    """Places to draw codes at, of one or two dimensions, and the names of the axes."""
+    """Project codes to two dimensions at most; return them and the names of the axes."""
     if method not in METHODS:
         raise ValueError(f"method={method!r} must be one of {', '.join(METHODS)}.")
     n_components = codes.shape[1]
@@ -38,14 +38,14 @@ def _umap(codes: np.ndarray) -> np.ndarray:
         umap = importlib.import_module("umap")
     except ImportError as error:
         raise ImportError(
-            "method='umap' needs the package umap-learn, which is not installed. "
+            "method='umap' requires the package umap-learn, which is not installed. "
             "Run pip install umap-learn, or pass method='tsne' or 'pca'."
         ) from error
     return umap.UMAP(n_components=2, random_state=0).fit_transform(codes)
 
 
 def is_quantity(y: np.ndarray) -> bool:
-    """Whether y is measured, rather than the name of a class."""
+    """Whether y is a continuous target, rather than class labels."""
     if y.dtype.kind not in "fiu":
         return False
     whole = bool((y == np.floor(y)).all())
@@ -53,9 +53,9 @@ def is_quantity(y: np.ndarray) -> bool:
 
 
 def neighbour_score(codes: np.ndarray, y: np.ndarray) -> float | None:
-    """Accuracy, or R2, of the five nearest codes in predicting y, in five folds.
+    """Five-fold accuracy, or R2, of y predicted by the five nearest codes.
 
-    None where there are too few rows to say.
+    None if there are too few samples.
     """
     if len(codes) < 2 * N_NEIGHBOURS:
         return None

@@ -1,4 +1,4 @@
-"""Rows beside what an autoencoder gives back of them."""
+"""Display of samples and their reconstructions."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from skae.displays._data import (
     Units,
     check_at_least_one,
     feature_names,
-    first_rows,
+    first_samples,
     reconstruct,
-    row_names,
+    sample_names,
     to_array,
     write,
 )
@@ -23,56 +23,56 @@ from skae.displays._style import (
 )
 
 MAX_FEATURES = 20
-N_IMAGES, N_TABLE_ROWS = 10, 4
+N_IMAGES, N_TABLE_SAMPLES = 10, 4
 
 
 class ReconstructionDisplay:
-    """Rows, their reconstructions, and the error of each.
+    """Samples, their reconstructions, and the reconstruction error of each.
 
-    Rows that are images are drawn as such, the original above. Rows of a table are
-    drawn feature by feature, in standard deviations, with a line from the original to
-    what came back: long lines are what the code has not kept.
+    Images are drawn in two lines, originals above. Samples of a table are drawn feature
+    by feature, in standard deviations, with a line from the original to the
+    reconstruction: long lines are features with a large error.
 
     Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
 
     Parameters
     ----------
-    X, X_reconstructed : ndarray of shape (n_rows, n_features)
-        The rows to draw, in one unit.
+    X, X_reconstructed : ndarray of shape (n_samples, n_features)
+        The samples to draw and their reconstructions, in the same units.
 
     units : callable or None
-        Brings rows of a table to the units of the drawing, and has their name as
-        ``label``.
+        Converts samples of a table to the units of the figure; ``label`` is the name of
+        the units.
 
     row_names, feature_names : list of str
-        What they are called.
+        Names of the samples and of the features.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a row; None is a table.
+        (height, width) or (channels, height, width) of a sample; None is a table.
 
     Attributes
     ----------
-    errors_ : ndarray of shape (n_rows,)
-        Mean squared error of each row, in the units of X.
+    errors_ : ndarray of shape (n_samples,)
+        Mean squared error of each sample, in the units of X.
 
     figure_ : matplotlib Figure
         The figure.
 
     axes_ : ndarray of matplotlib Axes
-        One for all images, or one for each row of a table.
+        One panel for all images, or one for each sample of a table.
 
     ax_ : matplotlib Axes
-        The first of them.
+        The first panel.
 
     image_ : AxesImage or None
-        The images, laid out as one.
+        The images, tiled into one.
 
     originals_, reconstructions_ : list of Line2D
-        The points of each row of a table, from below; empty for images.
+        The points of each sample of a table, from below; empty for images.
 
     See Also
     --------
-    skae.metrics.reconstruction_r2 : One number for all rows.
+    skae.metrics.reconstruction_r2 : R2 over all samples.
 
     Examples
     --------
@@ -82,9 +82,9 @@ class ReconstructionDisplay:
     >>> from skae.displays import ReconstructionDisplay
     >>> X, _ = load_wine(return_X_y=True, as_frame=True)
     >>> autoencoder = AutoencoderTransformer(2, random_state=0).fit(X)
-    >>> display = ReconstructionDisplay.from_estimator(autoencoder, X, n_rows=3)
+    >>> display = ReconstructionDisplay.from_estimator(autoencoder, X, n_samples=3)
     >>> [str(ax.get_title()).split(",")[0] for ax in display.axes_]
-    ['row 0', 'row 1', 'row 2']
+    ['sample 0', 'sample 1', 'sample 2']
     >>> plt.close(display.figure_)
     """
 
@@ -100,9 +100,9 @@ class ReconstructionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, n_rows=None, image_shape=None, ax=None, **kwargs
+        cls, estimator, X, *, n_samples=None, image_shape=None, ax=None, **kwargs
     ):
-        """Reconstruct the first rows of X and draw both.
+        """Reconstruct the first samples of X and draw both.
 
         Parameters
         ----------
@@ -110,16 +110,16 @@ class ReconstructionDisplay:
             Fitted, with ``reconstruct``, or ``transform`` and ``inverse_transform``.
 
         X : array-like of shape (n_samples, n_features)
-            Rows. All of them say what a standard deviation is, the first are drawn.
+            Samples. The first are drawn; all are used for the standard deviations.
 
-        n_rows : int, default=None
-            How many. None is 10 images, or 4 rows of a table.
+        n_samples : int, default=None
+            Number of samples to draw. None is 10 images, or 4 samples of a table.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a row; None is a table.
+            (height, width) or (channels, height, width) of a sample; None is a table.
 
         ax : matplotlib Axes, default=None
-            Where to draw; the rows of a table divide its place. None makes a figure.
+            Axes to draw in; the samples of a table share its area. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -127,32 +127,33 @@ class ReconstructionDisplay:
         Returns
         -------
         display : ReconstructionDisplay
-            What was drawn.
+            The display, already drawn.
         """
-        back = reconstruct(estimator, first_rows(X, _count(n_rows, image_shape)))
-        names = feature_names(back.shape[1], X, estimator)
-        display = cls._make(X, back, names, image_shape)
+        first = first_samples(X, _count(n_samples, image_shape))
+        reconstructed = reconstruct(estimator, first)
+        names = feature_names(reconstructed.shape[1], X, estimator)
+        display = cls._make(X, reconstructed, names, image_shape)
         return display.plot(ax, **kwargs)
 
     @classmethod
     def from_predictions(
-        cls, X, X_reconstructed, *, n_rows=None, image_shape=None, ax=None, **kwargs
+        cls, X, X_reconstructed, *, n_samples=None, image_shape=None, ax=None, **kwargs
     ):
-        """Draw rows and reconstructions that are there already.
+        """Draw samples and reconstructions that are computed already.
 
         Parameters
         ----------
         X, X_reconstructed : array-like of shape (n_samples, n_features)
-            What rows should be, and what they came back as.
+            Targets of the reconstruction, and reconstructions.
 
-        n_rows : int, default=None
-            How many to draw. None is 10 images, or 4 rows of a table.
+        n_samples : int, default=None
+            Number of samples to draw. None is 10 images, or 4 samples of a table.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a row; None is a table.
+            (height, width) or (channels, height, width) of a sample; None is a table.
 
         ax : matplotlib Axes, default=None
-            Where to draw; the rows of a table divide its place. None makes a figure.
+            Axes to draw in; the samples of a table share its area. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -160,27 +161,28 @@ class ReconstructionDisplay:
         Returns
         -------
         display : ReconstructionDisplay
-            What was drawn.
+            The display, already drawn.
         """
-        back = to_array(first_rows(X_reconstructed, _count(n_rows, image_shape)))
-        names = feature_names(back.shape[1], X, X_reconstructed)
-        return cls._make(X, back, names, image_shape).plot(ax, **kwargs)
+        n_drawn = _count(n_samples, image_shape)
+        reconstructed = to_array(first_samples(X_reconstructed, n_drawn))
+        names = feature_names(reconstructed.shape[1], X, X_reconstructed)
+        return cls._make(X, reconstructed, names, image_shape).plot(ax, **kwargs)
 
     @classmethod
-    def _make(cls, X, back: np.ndarray, names: list[str], image_shape):
-        rows = to_array(first_rows(X, len(back)))
-        if rows.shape[1] != back.shape[1]:
+    def _make(cls, X, reconstructed: np.ndarray, names: list[str], image_shape):
+        original = to_array(first_samples(X, len(reconstructed)))
+        if original.shape[1] != reconstructed.shape[1]:
             raise ValueError(
-                f"X has {rows.shape[1]} features, and reconstructions have "
-                f"{back.shape[1]}. If rows are to become others, pass what they should "
-                "be: ReconstructionDisplay.from_predictions(Y, estimator.reconstruct(X))."
+                f"X has {original.shape[1]} features and must have as many as the "
+                f"reconstructions, {reconstructed.shape[1]}. Pass the targets instead of "
+                "X: ReconstructionDisplay.from_predictions(Y, estimator.reconstruct(X))."
             )
         return cls(
-            rows,
-            back[: len(rows)],
-            # Images are drawn as they are, and X may be large.
-            units=None if image_shape else Units.of_rows(to_array(X)),
-            row_names=row_names(X)[: len(back)],
+            original,
+            reconstructed[: len(original)],
+            # Images are drawn in the units of X, which may be large.
+            units=None if image_shape else Units.of_samples(to_array(X)),
+            row_names=sample_names(X)[: len(reconstructed)],
             feature_names=names,
             image_shape=image_shape,
         )
@@ -191,18 +193,18 @@ class ReconstructionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; the rows of a table divide its place. None makes a figure.
+            Axes to draw in; the samples of a table share its area. None makes a figure.
 
         cmap : str or Colormap, default="gray"
-            Colours of grey images.
+            Colour map of grey images.
 
         max_features : int, default=20
-            The most features of a table to draw: those with the largest errors.
+            Maximum number of features of a table: those with the largest errors.
 
         Returns
         -------
         self : ReconstructionDisplay
-            The display, with what was drawn as attributes.
+            The display, with the artists as attributes.
         """
         self.errors_ = np.square(self.X - self.X_reconstructed).mean(axis=1)
         self.image_, self.originals_, self.reconstructions_ = None, [], []
@@ -226,24 +228,25 @@ class ReconstructionDisplay:
         before, after = self.units(self.X), self.units(self.X_reconstructed)
         worst = np.argsort(-np.abs(before - after).mean(axis=0), kind="stable")
         shown = np.sort(worst[:max_features])
-        n_rows = len(before)
-        size = 3.4 + 1.8 * n_rows, 1.2 + 0.22 * len(shown)
-        self.axes_ = make_panels(ax, size, 1, n_rows)
-        for row, panel in enumerate(self.axes_):
-            self._draw_row(panel, before[row, shown], after[row, shown])
-            error = f"row {self.row_names[row]},\nMSE {write(self.errors_[row])}"
+        n_samples = len(before)
+        size = 3.4 + 1.8 * n_samples, 1.2 + 0.22 * len(shown)
+        self.axes_ = make_panels(ax, size, 1, n_samples)
+        for number, panel in enumerate(self.axes_):
+            self._draw_sample(panel, before[number, shown], after[number, shown])
+            name, mse = self.row_names[number], write(self.errors_[number])
+            error = f"sample {name},\nMSE {mse}"
             panel.set_title(error, fontsize=10)
             panel.set_xlim(*with_margin(np.stack([before, after])[..., shown]))
-            labels = [self.feature_names[i] for i in shown] if row == 0 else []
+            labels = [self.feature_names[i] for i in shown] if number == 0 else []
             panel.set_yticks(range(len(shown)), labels or [""] * len(shown), fontsize=9)
-        # In the middle of the panels, which share it.
-        self.axes_[(n_rows - 1) // 2].set_xlabel(f"value, {self.units.label}")
+        # One label for all panels, in the middle.
+        self.axes_[(n_samples - 1) // 2].set_xlabel(f"value, {self.units.label}")
         if len(shown) < self.X.shape[1]:
             text = f"{len(shown)} of {self.X.shape[1]} features, those of largest error"
             self.axes_[0].set_ylabel(text, fontsize=9)
         legend_beside(self.axes_[-1], [self.originals_[-1], self.reconstructions_[-1]])
 
-    def _draw_row(self, ax, before: np.ndarray, after: np.ndarray) -> None:
+    def _draw_sample(self, ax, before: np.ndarray, after: np.ndarray) -> None:
         places = np.arange(len(before))
         ax.hlines(places, before, after, color=FAINT, linewidth=2, zorder=1)
         style = {"linestyle": "none", "markersize": 6}
@@ -260,7 +263,7 @@ class ReconstructionDisplay:
         clear_frame(ax)
 
 
-def _count(n_rows: int | None, image_shape) -> int:
-    if n_rows is None:
-        return N_TABLE_ROWS if image_shape is None else N_IMAGES
-    return check_at_least_one(n_rows, "n_rows")
+def _count(n_samples: int | None, image_shape) -> int:
+    if n_samples is None:
+        return N_TABLE_SAMPLES if image_shape is None else N_IMAGES
+    return check_at_least_one(n_samples, "n_samples")

@@ -1,15 +1,15 @@
-"""Rows as they are drawn: images side by side, or a line for each feature."""
+"""Drawing of samples: images side by side, or a curve for each feature."""
 
 import numpy as np
 import pandas as pd
 
 from skae.displays._style import FAINT, PALETTE, class_style, clear_frame, legend_beside
 
-LEAST_NAMED = 5  # features with a colour and a name
+LEAST_NAMED = 5  # features in the legend
 
 
 def as_images(X: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
-    """Give the last axis, of features, the shape of images: grey, or colour last."""
+    """Reshape the features to images: grey, or with the colour channels last."""
     shape = tuple(image_shape)
     n_channels = 1 if len(shape) == 2 else shape[0]
     if len(shape) not in (2, 3) or n_channels not in (1, 3):
@@ -19,16 +19,16 @@ def as_images(X: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
         )
     if np.prod(shape) != X.shape[-1]:
         raise ValueError(
-            f"image_shape={image_shape!r} has {np.prod(shape)} values, and rows have "
-            f"{X.shape[-1]} features. Pass the shape of one row, or image_shape=None "
-            "for a table."
+            f"image_shape={image_shape!r} has {np.prod(shape)} values and must have "
+            f"n_features={X.shape[-1]}. Pass the shape of one sample, or "
+            "image_shape=None for a table."
         )
     images = X.reshape(*X.shape[:-1], n_channels, *shape[-2:])
     return images[..., 0, :, :] if n_channels == 1 else np.moveaxis(images, -3, -1)
 
 
 def tile(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """Lay (n_lines, n_columns) images out as one; return it and the distance of two."""
+    """Tile (n_lines, n_columns) images into one; return it and the size of a tile."""
     n_lines, n_columns, height, width = images.shape[:4]
     gap = max(1, height // 14)
     around = [(0, 0), (0, 0), (0, gap), (0, gap)] + [(0, 0)] * (images.ndim - 4)
@@ -42,31 +42,31 @@ def tile(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
 
 
 def draw_images(
-    ax, images: np.ndarray, extremes: tuple[float, float], cmap: str, lines, columns
+    ax, images: np.ndarray, extremes: tuple[float, float], cmap: str, y_labels, x_labels
 ):
-    """Draw (n_lines, n_columns) images with a label for each line and column."""
+    """Draw (n_lines, n_columns) images with labels on both axes."""
     low, high = extremes
-    if images.ndim == 5:  # colours are numbers from 0 to 1
+    if images.ndim == 5:  # matplotlib clips RGB values to [0, 1]
         images = np.clip((images - low) / max(high - low, 1e-12), 0, 1)
     board, (height, width) = tile(images)
     image = ax.imshow(board, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
     middle = (images.shape[2] - 1) / 2, (images.shape[3] - 1) / 2
-    ax.set_yticks(middle[0] + height * np.arange(len(lines)), lines, fontsize=9)
-    ax.set_xticks(middle[1] + width * np.arange(len(columns)), columns, fontsize=9)
+    ax.set_yticks(middle[0] + height * np.arange(len(y_labels)), y_labels, fontsize=9)
+    ax.set_xticks(middle[1] + width * np.arange(len(x_labels)), x_labels, fontsize=9)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return image
 
 
 def images_size(images: np.ndarray) -> tuple[float, float]:
-    """Width and height of a figure in which images can be told apart, in inches."""
+    """Width and height of a figure with legible images, in inches."""
     n_lines, n_columns, height, width = images.shape[:4]
     inch = np.clip(12 / max(n_columns, n_lines), 0.4, 0.9)
     return max(4.0, 1.2 + inch * n_columns), 0.6 + inch * n_lines * height / width
 
 
 def most_moved(values: np.ndarray) -> np.ndarray:
-    """Features with the widest ranges: first that of each panel, then its second."""
+    """Features of the widest ranges: first the widest of each panel, then the second."""
     ranges = np.ptp(values, axis=1)
     orders = np.argsort(-ranges, axis=1, kind="stable")
     n_named = int(np.clip(len(values), LEAST_NAMED, len(PALETTE)))
@@ -74,21 +74,21 @@ def most_moved(values: np.ndarray) -> np.ndarray:
 
 
 def draw_lines(axes, x: np.ndarray, values: np.ndarray, names: list[str]) -> np.ndarray:
-    """Draw a line for each feature, and name those that move most.
+    """Draw a curve for each feature, with those of the widest ranges in the legend.
 
     Parameters
     ----------
     axes : array of Axes of shape (n_panels,)
-        Share one legend, beside the last.
+        The panels; they share one legend, on the right.
 
     x : ndarray of shape (n_values,)
-        Where rows lie from left to right.
+        Positions of the samples on the x axis.
 
     values : ndarray of shape (n_panels, n_values, n_features)
-        The rows.
+        The samples.
 
     names : list of str
-        Of the features.
+        Names of the features.
 
     Returns
     -------
@@ -102,8 +102,9 @@ def draw_lines(axes, x: np.ndarray, values: np.ndarray, names: list[str]) -> np.
         rest = next(i for i in range(len(names)) if i not in named)
         styles[rest] = {**styles[rest], "label": f"{len(names) - len(named)} others"}
     lines = []
-    for ax, rows in zip(axes, values, strict=True):
-        lines.append([ax.plot(x, y, **s)[0] for y, s in zip(rows.T, styles, strict=True)])
+    for ax, samples in zip(axes, values, strict=True):
+        curves = zip(samples.T, styles, strict=True)
+        lines.append([ax.plot(x, y, **style)[0] for y, style in curves])
         clear_frame(ax)
         # Panels that share a scale can be compared.
         ax.set_ylim(*with_margin(values))
@@ -113,7 +114,7 @@ def draw_lines(axes, x: np.ndarray, values: np.ndarray, names: list[str]) -> np.
 
 
 def with_margin(values: np.ndarray) -> tuple[float, float]:
-    """Limits of an axis that several panels share."""
+    """Limits of an axis that several panels share, with a margin."""
     margin = 0.05 * np.ptp(values) or 1.0
     return values.min() - margin, values.max() + margin
 

@@ -1,24 +1,24 @@
-"""How displays look, and how they come to matplotlib: when something is drawn."""
+"""Colours and axes of displays; matplotlib is imported at the first figure."""
 
 import numpy as np
 
-# Okabe & Ito, "Color universal design", 2008: told apart with any kind of sight.
+# Okabe & Ito, "Color universal design", 2008: distinct with colour blindness.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, ORANGE, BLACK, YELLOW = "#56B4E9", "#E69F00", "#000000", "#F0E442"
-GREY, WINE = "#999999", "#882255"  # not theirs, but so there are ten
+GREY, WINE = "#999999", "#882255"  # added, for ten colours
 PALETTE = BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, BLACK, YELLOW, GREY, WINE
-# One less than colours, so that the pairs of both repeat after 90.
+# One marker less than colours, so that pairs of both repeat after 90 classes.
 MARKERS = "o", "s", "^", "D", "v", "P", "X", "*", "<"
-FAINT = "0.75"  # grey of what is there but not named
+FAINT = "0.75"  # grey of curves and bars without a legend entry
 
 
 def pyplot():
-    """Import matplotlib's pyplot, or say how to get it."""
+    """Import matplotlib's pyplot, with installation advice in the error."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError(
-            "Displays are drawn with matplotlib, which is not installed. "
+            "Displays require matplotlib, which is not installed. "
             'Run pip install "skae[plot]".'
         ) from error
     return pyplot
@@ -27,13 +27,13 @@ def pyplot():
 def make_panels(
     ax, size: tuple[float, float], n_lines: int = 1, n_columns: int = 1, **spaces
 ) -> np.ndarray:
-    """Return a column or a grid of axes, row by row, in the place of ``ax``.
+    """Return a flattened grid of axes, in a new figure or in the area of ``ax``.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Several panels divide its place among them, and it is switched off. With None
-        they get a figure of their own.
+        Axes that several panels subdivide; its own frame is switched off. None makes a
+        figure.
 
     size : tuple of float
         Width and height of that figure, in inches.
@@ -53,8 +53,8 @@ def make_panels(
         figure, place = ax.figure, ax.get_subplotspec()
         if place is None:
             raise ValueError(
-                f"ax={ax} has no place in a grid that {n_lines * n_columns} panels could "
-                "divide. Pass axes made by plt.subplots(), or ax=None."
+                f"ax={ax} must have a place in a grid, to be subdivided into "
+                f"{n_lines * n_columns} panels. Pass axes of plt.subplots(), or ax=None."
             )
         ax.set_axis_off()
         grid = place.subgridspec(n_lines, n_columns, **spaces)
@@ -63,12 +63,12 @@ def make_panels(
 
 
 def clear_frame(ax) -> None:
-    """Leave the two spines that carry numbers."""
+    """Hide the top and the right spine."""
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def legend_beside(ax, handles=None, **options):
-    """Put a legend to the right of the axes, where it can cover no data."""
+    """Put a legend to the right of the axes, outside the data."""
     if handles is not None:
         options["handles"] = handles
     return ax.legend(
@@ -77,7 +77,7 @@ def legend_beside(ax, handles=None, **options):
 
 
 def class_style(place: int) -> dict:
-    """Colour and marker of the class with this number."""
+    """Colour and marker of a class, by its number."""
     return {
         "color": PALETTE[place % len(PALETTE)],
         "marker": MARKERS[place % len(MARKERS)],

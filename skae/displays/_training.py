@@ -1,4 +1,4 @@
-"""What happened while an autoencoder was trained."""
+"""Display of the training history: learning curves and early stopping."""
 
 import numpy as np
 import pandas as pd
@@ -14,18 +14,17 @@ from skae.displays._style import (
     make_panels,
 )
 
-# In an order in which colours differ from those of the losses above.
+# Position in the palette of the first term, after the colours of the losses.
 FIRST_TERM = 2
-LOG_FROM = 30  # times the least loss
+LOG_FROM = 30  # ratio of the largest to the smallest loss, for a logarithmic axis
 
 
 class TrainingDisplay:
-    """Losses, their parts and the learning rate by epoch.
+    """Learning curves: training loss, validation loss, terms and learning rate by epoch.
 
-    Look at it when a fit has ended at once, or has not come to an end: the line marked
-    "chosen" is where early stopping found that rows held out were served best. Runs on
-    parts of the rows are drawn over each other, so that an epoch is the same place in
-    all of them.
+    It shows overfitting, and whether training stopped at once or has not converged: the
+    line marked "chosen" is the epoch of the weights that early stopping kept. Runs on
+    several folds share the x axis.
 
     Prefer :meth:`from_estimator` to the constructor.
 
@@ -35,11 +34,11 @@ class TrainingDisplay:
         ``history_`` of an estimator.
 
     chosen_epoch : int or None, default=None
-        Epochs behind the final weights: 0 if the start was kept, None if nothing was
-        held out to choose by.
+        Epochs of training of the final weights: 0 if the initial weights were kept, None
+        without a validation set.
 
     loss_unit : str, default=""
-        What the loss is measured in.
+        Unit of the loss.
 
     Attributes
     ----------
@@ -47,20 +46,20 @@ class TrainingDisplay:
         The figure.
 
     axes_ : ndarray of matplotlib Axes
-        Loss, further terms if there are any, learning rate.
+        Panels of the loss, of its terms if there are any, and of the learning rate.
 
     ax_ : matplotlib Axes
-        The first of them.
+        The panel of the loss.
 
     lines_ : dict
-        Of Line2D, by (stage, column of ``history_``).
+        Of Line2D, by (stage, name of the quantity in ``history_``).
 
     chosen_ : Line2D or None
-        The mark of the chosen epoch.
+        Vertical line at the chosen epoch.
 
     See Also
     --------
-    ReconstructionDisplay : What the trained estimator does with rows.
+    ReconstructionDisplay : Samples and their reconstructions.
 
     Examples
     --------
@@ -91,12 +90,12 @@ class TrainingDisplay:
             A fitted autoencoder, or a Pipeline or search that ends in one.
 
         ax : matplotlib Axes, default=None
-            Its place is divided among the panels. None makes a figure.
+            Axes to draw in; the panels share its area. None makes a figure.
 
         Returns
         -------
         display : TrainingDisplay
-            What was drawn.
+            The display, already drawn.
         """
         fitted = find_fitted(estimator, "history_")
         display = cls(
@@ -112,12 +111,12 @@ class TrainingDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Its place is divided among the panels. None makes a figure.
+            Axes to draw in; the panels share its area. None makes a figure.
 
         Returns
         -------
         self : TrainingDisplay
-            The display, with what was drawn as attributes.
+            The display, with the artists as attributes.
         """
         terms = [n for n in self.history if n.startswith("train_") and n != "train_loss"]
         heights = [2.2, 1.3, 1] if terms else [2.2, 1]
@@ -125,11 +124,11 @@ class TrainingDisplay:
         axes = make_panels(ax, size, len(heights), height_ratios=heights)
         self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
         self.lines_ = {}
-        for stage, rows in _stages(self.history):
-            self._draw_losses(axes[0], stage, rows)
-            self._draw_terms(axes[1], stage, rows, terms)
+        for stage, epochs in _stages(self.history):
+            self._draw_losses(axes[0], stage, epochs)
+            self._draw_terms(axes[1], stage, epochs, terms)
             style = {"color": BLACK, **_stage_style(stage)}
-            self._draw(axes[-1], stage, rows, "learning_rate", **style)
+            self._draw(axes[-1], stage, epochs, "learning_rate", **style)
         self._label(axes, bool(terms))
         self._mark_chosen(axes)
         _legend(axes[0])
@@ -137,25 +136,25 @@ class TrainingDisplay:
             _legend(axes[1])
         return self
 
-    def _draw(self, ax, stage: str, rows: pd.DataFrame, column: str, **style) -> None:
-        lines = ax.plot(rows["place"], rows[column], **style)
-        self.lines_[stage, column] = lines[0]
+    def _draw(self, ax, stage: str, epochs: pd.DataFrame, name: str, **style) -> None:
+        lines = ax.plot(epochs["place"], epochs[name], **style)
+        self.lines_[stage, name] = lines[0]
 
-    def _draw_losses(self, ax, stage: str, rows: pd.DataFrame) -> None:
+    def _draw_losses(self, ax, stage: str, epochs: pd.DataFrame) -> None:
         kind, style = _kind(stage), _stage_style(stage)
         label = f"training{kind}"
-        self._draw(ax, stage, rows, "train_loss", color=BLUE, label=label, **style)
-        if rows["valid_loss"].notna().any():
-            marked = {"marker": "o", "markersize": 3, "markevery": _some(len(rows))}
-            style |= {"color": VERMILLION, "label": f"held out{kind}", **marked}
-            self._draw(ax, stage, rows, "valid_loss", **style)
+        self._draw(ax, stage, epochs, "train_loss", color=BLUE, label=label, **style)
+        if epochs["valid_loss"].notna().any():
+            marked = {"marker": "o", "markersize": 3, "markevery": _some(len(epochs))}
+            style |= {"color": VERMILLION, "label": f"validation{kind}", **marked}
+            self._draw(ax, stage, epochs, "valid_loss", **style)
 
-    def _draw_terms(self, ax, stage: str, rows: pd.DataFrame, terms: list[str]) -> None:
+    def _draw_terms(self, ax, stage: str, epochs: pd.DataFrame, terms: list[str]) -> None:
         for place, term in enumerate(terms, start=FIRST_TERM):
             style = class_style(place) | _stage_style(stage)
-            style |= {"markersize": 3, "markevery": _some(len(rows))}
+            style |= {"markersize": 3, "markevery": _some(len(epochs))}
             style["label"] = term.removeprefix("train_").replace("_", " ")
-            self._draw(ax, stage, rows, term, **style)
+            self._draw(ax, stage, epochs, term, **style)
 
     def _label(self, axes, has_terms: bool) -> None:
         losses = self.history[["train_loss", "valid_loss"]].to_numpy(dtype=float)
@@ -179,7 +178,7 @@ class TrainingDisplay:
             return
         text = f"chosen: {self.chosen_epoch} epochs"
         if self.chosen_epoch == 0:
-            text = "chosen: the start, before any step"
+            text = "chosen: the initial weights"
         for ax in axes[::-1]:
             style = {"color": BLACK, "linewidth": 1.5, "linestyle": ":"}
             self.chosen_ = ax.axvline(self.chosen_epoch, **style)
@@ -192,31 +191,31 @@ def _chosen_epoch(estimator) -> int | None:
         return estimator.n_iter_
     if not any(stage.startswith(("fold", "validate")) for stage in stages):
         return None
-    # n_iter_ is never 0, as scikit-learn has it.
+    # n_iter_ is at least 1, as scikit-learn requires.
     return 0 if estimator.best_step_ == 0 else estimator.n_iter_
 
 
 def _loss_unit(estimator) -> str:
     if hasattr(estimator, "likelihood"):
-        return "nats a row"
+        return "nats per sample"
     squared = getattr(estimator, "loss", None) == "squared_error"
     return "share of variance" if squared else ""
 
 
 def _stages(history: pd.DataFrame):
-    """Each stage with its rows, and the place of each from left to right."""
-    for stage, rows in history.groupby("stage", sort=False):
-        # Calls of partial_fit count from 1 again.
-        repeats = rows["epoch"].duplicated().any()
-        places = np.arange(1, len(rows) + 1) if repeats else rows["epoch"]
-        yield stage, rows.assign(place=places)
+    """Yield each stage with its epochs and their positions on the x axis."""
+    for stage, epochs in history.groupby("stage", sort=False):
+        # Each call of partial_fit counts its epochs from 1.
+        repeats = epochs["epoch"].duplicated().any()
+        places = np.arange(1, len(epochs) + 1) if repeats else epochs["epoch"]
+        yield stage, epochs.assign(place=places)
 
 
 def _kind(stage: str) -> str:
-    """What a legend says of a stage, besides whose loss it is."""
+    """Suffix of a stage in the legend."""
     if stage.startswith("fold"):
         return ", five folds"
-    kinds = {"validate": "", "refit": ", refit on all rows", "fit": ", all rows"}
+    kinds = {"validate": "", "refit": ", refit on all samples", "fit": ", all samples"}
     return kinds.get(stage, f", {stage}")
 
 
@@ -227,13 +226,13 @@ def _stage_style(stage: str) -> dict:
 
 
 def _some(n: int) -> int:
-    """Every so many points bear a marker."""
+    """Number of points from one marker to the next."""
     return max(1, n // 12)
 
 
 def _legend(ax) -> None:
     handles, labels = ax.get_legend_handles_labels()
-    # Of lines with one name, the first stands for all.
+    # Of lines with the same label, only the first is in the legend.
     once = dict(zip(labels[::-1], handles[::-1], strict=True))
     once = {label: once[label] for label in labels}
     legend_beside(ax, list(once.values()), labels=list(once))

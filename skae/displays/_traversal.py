@@ -1,4 +1,4 @@
-"""What components stand for, one at a time."""
+"""Display of latent traversals."""
 
 import numpy as np
 import pandas as pd
@@ -14,29 +14,29 @@ from skae.displays._path import PathDisplay, check_paths
 
 
 class TraversalDisplay(PathDisplay):
-    """What components stand for: rows decoded while one component changes.
+    """Latent traversal: samples decoded while one latent component varies.
 
-    Images make a line for each component. For a table there is a panel for each, with a
-    line for each feature, of which those that move most are named.
+    Images form a line for each component. A table has a panel for each component with a
+    curve for each feature; the features that change most are in the legend.
 
     Prefer :meth:`from_estimator` or :meth:`from_predictions` to the constructor.
 
     Parameters
     ----------
     paths : ndarray of shape (n_components, n_values, n_features)
-        The decoded rows.
+        The decoded samples.
 
     places : ndarray of shape (n_values,)
         The values of the components.
 
     path_names, feature_names : list of str
-        What components and features are called.
+        Names of the components and of the features.
 
     units : callable
-        Brings rows to the units of the drawing, and has their name as ``label``.
+        Converts samples to the units of the figure; ``label`` is the name of the units.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a row; None is a table.
+        (height, width) or (channels, height, width) of a sample; None is a table.
 
     Attributes
     ----------
@@ -44,20 +44,20 @@ class TraversalDisplay(PathDisplay):
         The figure.
 
     axes_ : ndarray of matplotlib Axes
-        One for all images, or one for each component of a table.
+        One panel for all images, or one for each component of a table.
 
     ax_ : matplotlib Axes
-        The first of them.
+        The first panel.
 
     image_ : AxesImage or None
-        The images, laid out as one.
+        The images, tiled into one.
 
     lines_ : ndarray of Line2D of shape (n_components, n_features) or None
-        The features of a table.
+        A curve for each feature of a table.
 
     See Also
     --------
-    InterpolationDisplay : From one row to another.
+    InterpolationDisplay : Samples decoded between two codes.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class TraversalDisplay(PathDisplay):
         ax=None,
         **kwargs,
     ):
-        """Decode codes in which one component takes each value in turn.
+        """Decode codes in which one component takes each value, and draw them.
 
         Parameters
         ----------
@@ -96,25 +96,25 @@ class TraversalDisplay(PathDisplay):
             Fitted, with ``traverse`` or ``inverse_transform``.
 
         components : int or sequence of int
-            Which components, from 0.
+            Components to vary, from 0.
 
         values : array-like of shape (n_values,)
-            What each of them becomes. A variational code has standard deviation 1;
-            ``transform(X).std(axis=0)`` says what others have.
+            Values of each of them. A variational code has standard deviation 1;
+            ``transform(X).std(axis=0)`` is that of other codes.
 
         at : array-like of shape (n_features,) or (1, n_features), default=None
-            The row at whose code the other components stay. None is the code of zeros,
-            which is the mean where codes are centred.
+            Sample with the code that the other components are fixed at. None is a code of
+            zeros, which is the mean of centred codes.
 
         X : array-like of shape (n_samples, n_features), default=None
-            Rows whose means and standard deviations are the units of a table. None takes
-            those the estimator was trained in, if it has some for each feature.
+            Samples whose means and standard deviations standardise the values of a table.
+            None uses the estimator's feature scaling, if it has one for each feature.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a row; None is a table.
+            (height, width) or (channels, height, width) of a sample; None is a table.
 
         ax : matplotlib Axes, default=None
-            Where to draw; the panels of a table divide its place. None makes a figure.
+            Axes to draw in; the panels of a table share its area. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -122,11 +122,11 @@ class TraversalDisplay(PathDisplay):
         Returns
         -------
         display : TraversalDisplay
-            What was drawn.
+            The display, already drawn.
         """
         numbers = np.atleast_1d(components).tolist()
         values = np.asarray(values, dtype=np.float64).ravel()
-        at = _one_row(at)
+        at = _one_sample(at)
         paths = [to_array(_traverse(estimator, j, values, at)) for j in numbers]
         paths = np.stack(paths)
         display = cls(
@@ -151,28 +151,28 @@ class TraversalDisplay(PathDisplay):
         ax=None,
         **kwargs,
     ):
-        """Draw traversals that are there already.
+        """Draw traversals that are computed already.
 
         Parameters
         ----------
         paths : array-like of shape (n_components, n_values, n_features)
-            Decoded rows, such as ``[vae.traverse(j, values) for j in components]``.
+            Decoded samples, such as ``[vae.traverse(j, values) for j in components]``.
 
         values : array-like of shape (n_values,)
-            What each component became.
+            Values of each component.
 
         components : sequence of int, default=None
-            Which components; None is the first.
+            Numbers of the components; None counts from 0.
 
         X : array-like of shape (n_samples, n_features), default=None
-            Rows whose means and standard deviations are the units of a table. None draws
-            the values as they are.
+            Samples whose means and standard deviations standardise the values of a table.
+            None draws the values unchanged.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a row; None is a table.
+            (height, width) or (channels, height, width) of a sample; None is a table.
 
         ax : matplotlib Axes, default=None
-            Where to draw; the panels of a table divide its place. None makes a figure.
+            Axes to draw in; the panels of a table share its area. None makes a figure.
 
         **kwargs : dict
             Further arguments of :meth:`plot`.
@@ -180,7 +180,7 @@ class TraversalDisplay(PathDisplay):
         Returns
         -------
         display : TraversalDisplay
-            What was drawn.
+            The display, already drawn.
         """
         paths = check_paths(paths)
         display = cls(
@@ -194,26 +194,26 @@ class TraversalDisplay(PathDisplay):
         return display.plot(ax, **kwargs)
 
 
-def _one_row(at):
-    """A table of one row, of the type that was given."""
+def _one_sample(at):
+    """Return one sample as a table, in the container type of ``at``."""
     if at is None:
         return None
     if isinstance(at, pd.Series):  # a row of a DataFrame
         return at.to_frame().T
     if len(np.shape(at)) != 2:
         at = np.atleast_2d(at)
-    n_rows = np.shape(at)[0]
-    if n_rows != 1:
+    n_samples = np.shape(at)[0]
+    if n_samples != 1:
         raise ValueError(
-            f"at has {n_rows} rows, and one traversal starts from one. Pass a single row."
+            f"at with n_samples={n_samples} must be one sample. Pass a single sample."
         )
     return at
 
 
 def _traverse(estimator, component: int, values: np.ndarray, at) -> np.ndarray:
     if hasattr(estimator, "traverse"):
-        rows = estimator.traverse(component, values, at)
-        return rows if at is None else rows[0]
+        decoded = estimator.traverse(component, values, at)
+        return decoded if at is None else decoded[0]
     check_decodes(estimator)
     if at is None:
         code = np.zeros((1, count_components(estimator)))

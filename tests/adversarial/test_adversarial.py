@@ -25,8 +25,8 @@ from skae._adversarial.divergences import (
     Adversary,
     Discriminator,
     discrepancy,
-    judge,
     mismatch,
+    mismatch_from_prior,
 )
 from skae._adversarial.net import AdversarialNet
 from skae._adversarial.priors import Mixture, Normal, SwissRoll
@@ -178,7 +178,9 @@ def test_the_judgement_sees_classes_that_have_changed_places():
     condition = nn.functional.one_hot(part).float()
     codes = prior.draw(400, source(3), part)
 
-    right, wrong = (judge(prior, c, condition).mean() for c in (codes, codes.flip(0)))
+    right, wrong = (
+        mismatch_from_prior(prior, c, condition).mean() for c in (codes, codes.flip(0))
+    )
 
     assert right < 0.02 < 0.2 < wrong
 
@@ -469,7 +471,7 @@ def test_errors_say_what_to_do(X):
         conditional.fit(X)
     with pytest.raises(ValueError, match="requires labels, but y has dtype"):
         conditional.fit(X, X[:, 0])
-    with pytest.raises(ValueError, match="which was not among those"):
+    with pytest.raises(ValueError, match="which is not among those"):
         conditional.fit(X, labels.astype(int)).sample(2, y=7)
     with pytest.raises(ValueError, match="was fitted with conditional=False"):
         quick().fit(X).sample(2, y=1)

@@ -15,10 +15,10 @@ from torch.func import jacrev, vmap
 
 from skae import AutoencoderTransformer, ContractiveAE
 from skae._deterministic.jacobian import (
-    BENDS,
-    SensitiveGradient,
-    SensitiveLoss,
-    SensitiveModule,
+    SECOND_DERIVATIVES,
+    ContractiveGradient,
+    ContractiveLoss,
+    ContractiveModule,
     directions,
     whitener,
 )
@@ -52,13 +52,13 @@ def jacobians(module, x):
 )
 def test_gradient_is_that_of_autograd(activation, loss, kind, k, n_samples, seed):
     torch.manual_seed(seed)
-    module = autoencoder(activation, kind, SensitiveModule, k).double()
-    criterion = SensitiveLoss(ReconstructionLoss(loss, torch.rand(D)), 0.3).double()
+    module = autoencoder(activation, kind, ContractiveModule, k).double()
+    criterion = ContractiveLoss(ReconstructionLoss(loss, torch.rand(D)), 0.3).double()
     x, target = torch.randn(n_samples, D).double(), torch.rand(n_samples, D).double()
 
     module.generator = torch.Generator().manual_seed(seed)
     gradient = written_out(module, criterion)
-    assert type(gradient) is SensitiveGradient
+    assert type(gradient) is ContractiveGradient
     value = gradient(x, target)
     written, sensitivity = gradients(module), criterion.terms["sensitivity"]
     module.zero_grad()
@@ -75,7 +75,7 @@ def test_gradient_is_that_of_autograd(activation, loss, kind, k, n_samples, seed
 @pytest.mark.parametrize("k", [1, 2])
 def test_it_is_exact_for_few_components(k):
     torch.manual_seed(0)
-    module = autoencoder("silu", "path", SensitiveModule, k).eval()
+    module = autoencoder("silu", "path", ContractiveModule, k).eval()
     module.encoder.update_range(4 * torch.ones(2, D) * torch.tensor([[1.0], [-1.0]]))
     x = torch.randn(50, D)
 
@@ -88,7 +88,7 @@ def test_it_is_exact_for_few_components(k):
 @pytest.mark.parametrize("k", [3, 6])
 def test_it_is_right_in_the_mean_for_many(k):
     torch.manual_seed(0)
-    module = autoencoder("tanh", "network", SensitiveModule, k)
+    module = autoencoder("tanh", "network", ContractiveModule, k)
     module.generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, D)
 
@@ -127,8 +127,8 @@ def test_directions_are_unit_vectors_or_signs():
 
 def test_every_activation_has_a_second_derivative():
     layers = [mlp(1, 1, hidden_layer_sizes=(1,), activation=a)[1] for a in ACTIVATIONS]
-    assert {type(layer) for layer in layers} == set(BENDS)
-    assert KNOWN[SensitiveModule, SensitiveLoss] is SensitiveGradient
+    assert {type(layer) for layer in layers} == set(SECOND_DERIVATIVES)
+    assert KNOWN[ContractiveModule, ContractiveLoss] is ContractiveGradient
 
 
 # What it is for.

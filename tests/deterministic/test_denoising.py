@@ -374,7 +374,7 @@ def test_a_callable_must_keep_the_shape(X):
     for function, message in (
         (_narrow, "corruption returned shape"),
         (_nothing, "corruption returned NoneType"),
-        (_infinite, "not finite"),
+        (_infinite, "must return finite values"),
     ):
         with pytest.raises(ValueError, match=message):
             quick(2, corruption=function).fit(X)

@@ -25,7 +25,7 @@ from skae._deterministic.sparsity import (
     SparseLoss,
     SparseModule,
     keep_largest,
-    keep_largest_per_row,
+    keep_largest_per_sample,
 )
 from skae.losses import ReconstructionLoss
 from skae.metrics import reconstruction_r2
@@ -136,7 +136,7 @@ def test_as_many_are_kept_as_were_asked_for(n_samples, k, n_active, seed):
     positive = int((activation > 0).sum())
 
     code, threshold = keep_largest(activation, n_active)
-    per_row = keep_largest_per_row(activation, n_active)
+    per_row = keep_largest_per_sample(activation, n_active)
 
     n_kept = int((code > 0).sum())
     all_but_one = min(n_samples * n_active, n_samples * k - 1)

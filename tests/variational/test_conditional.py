@@ -128,9 +128,9 @@ def test_numbers(n_conditions):
     assert not hasattr(vae, "predict") and not hasattr(vae, "predict_proba")
     for method in ("transform", "reconstruct", "score_samples", "sample"):
         argument = 3 if method == "sample" else X
-        with pytest.raises(ValueError, match=r"cannot infer y: fit saw continuous"):
+        with pytest.raises(ValueError, match=r"requires y, because the y of fit is continuous"):
             getattr(vae, method)(argument)
-    with pytest.raises(ValueError, match=f"fit saw {n_conditions} numbers a row"):
+    with pytest.raises(ValueError, match=f"fit had {n_conditions} numbers per sample"):
         vae.transform(X, np.zeros((442, 3)))
 
 
@@ -145,15 +145,15 @@ def test_what_y_must_not_be(iris):
         vae.fit(X, y[:-1])
     with pytest.raises(ValueError, match="Input y contains NaN"):
         vae.fit(X, np.where(y == 0, np.nan, y))
-    with pytest.raises(ValueError, match="with two it has to hold numbers"):
+    with pytest.raises(ValueError, match="y with two axes must be numbers"):
         vae.fit(X, np.array([["a", "b"]] * len(X)))
-    with pytest.raises(ValueError, match=r"label 9, which was not among .* \[0, 1, 2\]"):
+    with pytest.raises(ValueError, match=r"label 9, which is not among .* \[0, 1, 2\]"):
         vae.transform(X[:1], [9])
     with pytest.raises(ValueError, match="types that cannot be ordered"):
         vae.fit(X, np.array([1, "b", 2.5], dtype=object)[y])
     with pytest.raises(ValueError, match="y has 2 entries for 3 samples"):
         vae.transform(X[:3], [0, 1])
-    with pytest.raises(ValueError, match="traverse has to know"):
+    with pytest.raises(ValueError, match="traverse requires y or at"):
         vae.traverse(0, [0.0])
     assert_array_equal(vae.transform(X), before)  # nothing was lost
     with pytest.warns(DataConversionWarning):
@@ -183,7 +183,7 @@ def test_a_warm_start_knows_the_labels_it_knows(iris):
     vae = quick(2, warm_start=True).fit(X, y)
 
     assert vae.fit(X[:100], y[:100]).predict_proba(X).shape == (150, 3)
-    with pytest.raises(ValueError, match="label 3, which was not among"):
+    with pytest.raises(ValueError, match="label 3, which is not among"):
         vae.fit(X, y + 1)
 
 

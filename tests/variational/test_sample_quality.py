@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 
 from skae._variational.sample_quality import (
     Neighborhoods,
+    are_correlated,
     continuity,
-    have_in_common,
     spread_out,
 )
 
@@ -23,21 +23,21 @@ def test_the_same_distribution_covers_and_is_held(cloud):
 
     # Five neighbours a ball, so that a ball stays empty with a probability of 2 ** -5.
     assert around.covered(other) > 0.93
-    assert around.holding(other) > 0.8
+    assert around.containing(other) > 0.8
 
 
 def test_half_of_the_data_covers_half(cloud):
     around = Neighborhoods(cloud)
 
     assert 0.4 < around.covered(cloud[cloud[:, 0] > 0]) < 0.7
-    assert around.holding(cloud[cloud[:, 0] > 0]) == 1.0
+    assert around.containing(cloud[cloud[:, 0] > 0]) == 1.0
 
 
 def test_a_far_point_covers_nothing(cloud):
     around = Neighborhoods(cloud)
 
     assert around.covered(np.full((400, 3), 50.0)) == 0.0
-    assert around.holding(np.full((400, 3), 50.0)) == 0.0
+    assert around.containing(np.full((400, 3), 50.0)) == 0.0
 
 
 def test_continuity_is_the_slope_of_a_line(cloud):
@@ -54,7 +54,7 @@ def test_continuity_is_the_slope_of_a_line(cloud):
 def test_independent_features_have_nothing_in_common(shape):
     rng = np.random.RandomState(0)
 
-    assert not any(have_in_common(rng.normal(size=shape)) for _ in range(10))
+    assert not any(are_correlated(rng.normal(size=shape)) for _ in range(10))
 
 
 @pytest.mark.parametrize("shape", [(100, 4), (300, 5), (50, 200), (1000, 30)])
@@ -62,8 +62,8 @@ def test_a_shared_factor_is_noticed(shape):
     rng = np.random.RandomState(0)
     factor = rng.normal(size=(shape[0], 1))
 
-    assert have_in_common(rng.normal(size=shape) + factor)
-    assert not have_in_common(np.ones(shape))
+    assert are_correlated(rng.normal(size=shape) + factor)
+    assert not are_correlated(np.ones(shape))
 
 
 def test_rows_are_taken_evenly():

@@ -271,7 +271,7 @@ def test_numbers_that_name_no_word_are_refused(digits, numbers):
         fitted.inverse_transform(np.array(numbers))
     with pytest.raises(ValueError, match="code indices range from 0 to 7"):
         fitted.score_codes(np.array(numbers))
-    with pytest.raises(ValueError, match=r"3 columns.*n_components=2"):
+    with pytest.raises(ValueError, match=r"3 features.*n_components=2"):
         fitted.score_codes([[0, 1, 2]])
 
 
@@ -461,16 +461,16 @@ def test_errors_name_the_way_out(digits):
         quick(conditional=True).fit(X)
     with pytest.raises(ValueError, match="requires labels"):
         quick(conditional=True).fit(X, X[:, 0] / 3)
-    with pytest.raises(ValueError, match="prior=None leaves out"):
+    with pytest.raises(ValueError, match="requires a prior, but prior=None"):
         quick(conditional=True, prior=None).fit(X, y)
     fitted = quick().fit(X)
     with pytest.raises(ValueError, match="temperature=0"):
         fitted.sample(temperature=0)
     with pytest.raises(ValueError, match="top_k=0"):
         fitted.sample(top_k=0)
-    with pytest.raises(ValueError, match="knows of no labels"):
+    with pytest.raises(ValueError, match="was fitted with conditional=False"):
         fitted.sample(2, y=1)
-    with pytest.raises(ValueError, match="knows of no labels"):
+    with pytest.raises(ValueError, match="was fitted with conditional=False"):
         fitted.score_codes([[0, 0]], y=1)
 
 
