@@ -76,32 +76,32 @@ class Corruption(nn.Module):
         return KINDS[kind](self, x, level, generator)
 
 
-def gaussian(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
-    """Add normal noise of ``level`` standard deviations of the feature."""
+def gaussian(corruption: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Add Gaussian noise of ``level`` standard deviations of the feature."""
     noise = torch.empty_like(x).normal_(generator=generator)
-    return x + level * how.spread.to(x.dtype) * noise
+    return x + level * corruption.spread.to(x.dtype) * noise
 
 
-def masking(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
-    """Set a share of the values to 0 in the units of X."""
-    hit = torch.empty_like(x).uniform_(generator=generator) < level
-    return torch.where(hit, how.zero.to(x.dtype), x)
+def masking(corruption: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Set a fraction of the values to 0 in the units of X."""
+    replaced = torch.empty_like(x).uniform_(generator=generator) < level
+    return torch.where(replaced, corruption.zero.to(x.dtype), x)
 
 
-def salt_pepper(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
-    """Set a share of the values to the feature's minimum or maximum."""
+def salt_pepper(corruption: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Set a fraction of the values to the feature's minimum or maximum."""
     draw = torch.empty_like(x).uniform_(generator=generator)
-    low_end, high_end = how.training_range.to(x.dtype)
-    extreme = torch.where(draw < level / 2, low_end, high_end)
+    minimum, maximum = corruption.training_range.to(x.dtype)
+    extreme = torch.where(draw < level / 2, minimum, maximum)
     return torch.where(draw < level, extreme, x)
 
 
-def swap(how: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
-    """Replace a share of the values by those of another sample of the batch."""
-    hit = torch.empty_like(x).uniform_(generator=generator) < level
+def swap(corruption: Corruption, x: Tensor, level: Tensor, generator) -> Tensor:
+    """Replace a fraction of the values by those of other samples of the batch."""
+    replaced = torch.empty_like(x).uniform_(generator=generator) < level
     other = torch.empty_like(x).uniform_(generator=generator)
     other = (other * len(x)).long().clamp_(max=len(x) - 1)
-    return torch.where(hit, x.gather(0, other), x)
+    return torch.where(replaced, x.gather(0, other), x)
 
 
 KINDS: dict[str, Callable[..., Tensor]] = {
@@ -110,7 +110,7 @@ KINDS: dict[str, Callable[..., Tensor]] = {
     "salt_pepper": salt_pepper,
     "swap": swap,
 }
-# Whose level is the share of the values that are replaced.
+# Those whose noise level is the fraction of replaced values.
 SHARES = set(KINDS) - {"gaussian"}
 
 
@@ -145,6 +145,7 @@ class CorruptedDataset(Dataset):
         corrupted = self.corruption(batch.x.double(), generator)
         if not corrupted.isfinite().all():
             raise ValueError(
-                "corruption must return finite values, but some are NaN or infinite."
+                "corruption must return finite values, but some are NaN or infinite. "
+                "Correct the callable."
             )
         return batch._replace(x=corrupted)

@@ -24,7 +24,7 @@ from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
 from skae.losses import LOSSES, ReconstructionLoss
 
-# Number of corruptions of the same few samples, to find the best linear denoiser.
+# Number of corrupted copies of small data, to which the linear denoiser is fitted.
 N_COPIES = 20
 
 
@@ -217,7 +217,7 @@ class DenoisingAE(BaseAutoencoder):
         return isinstance(self.corruption, str) and self.corruption == "paired"
 
     @property
-    def _levels(self) -> tuple[float, float]:
+    def _noise_levels(self) -> tuple[float, float]:
         if isinstance(self.noise_level, Real):
             return float(self.noise_level), float(self.noise_level)
         low, high = self.noise_level
@@ -227,14 +227,14 @@ class DenoisingAE(BaseAutoencoder):
         super()._check_parameters(X)
         if not isinstance(self.noise_level, Real):
             level = self.noise_level
-            numbers = len(level) == 2 and all(isinstance(v, Real) for v in level)
-            if not (numbers and 0 <= level[0] <= level[1]):
+            is_pair = len(level) == 2 and all(isinstance(v, Real) for v in level)
+            if not (is_pair and 0 <= level[0] <= level[1]):
                 raise ValueError(
                     f"noise_level={level!r} must be a non-negative number or a pair "
                     "(low, high) of them. Pass 0.3 or (0.1, 0.5), for example."
                 )
-        shares = isinstance(self.corruption, str) and self.corruption in SHARES
-        if shares and self._levels[1] > 1:
+        is_share = isinstance(self.corruption, str) and self.corruption in SHARES
+        if is_share and self._noise_levels[1] > 1:
             raise ValueError(
                 f"noise_level={self.noise_level!r} must not exceed 1: it is the fraction "
                 f"of values that corruption={self.corruption!r} replaces. Lower it."
@@ -284,11 +284,12 @@ class DenoisingAE(BaseAutoencoder):
     ) -> Corruption:
         """Return the corruption, given the clean data's spread and range."""
         spread, training_range = torch.as_tensor(spread), torch.as_tensor(training_range)
-        return Corruption(self.corruption, self._levels, spread, training_range, units)
+        levels = self._noise_levels
+        return Corruption(self.corruption, levels, spread, training_range, units)
 
     def _update_hyperparameters(self, module: nn.Module) -> None:
         if not self._is_paired:
-            module.corruption.set(self.corruption, self._levels)
+            module.corruption.set(self.corruption, self._noise_levels)
 
     def _make_criterion(self, module: nn.Module) -> nn.Module:
         return ReconstructionLoss(self.loss, module.target_spread)
@@ -296,7 +297,7 @@ class DenoisingAE(BaseAutoencoder):
     def _describe_architecture(self, dataset: Dataset) -> dict:
         return {**super()._describe_architecture(dataset), "loss": self.loss}
 
-    # Using what was fitted.
+    # Inference.
 
     def score_samples(self, X, y=None):
         """Negative reconstruction error of each sample.

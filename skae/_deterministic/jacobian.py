@@ -1,8 +1,8 @@
 """Jacobian penalty of the contractive autoencoder, with its gradient written out.
 
-The penalty is the mean squared Frobenius norm of the Jacobian of whitened codes by the
-standardised sample. Whitening makes it invariant to linear maps of the code: it cannot be
-lowered by shrinking the code or mixing components while the decoder undoes that.
+The penalty is the mean squared Frobenius norm of the Jacobian of the whitened code with
+respect to the standardised sample. Whitening makes it invariant to linear maps of the
+code: it is not reduced by a small or collinear code that the decoder rescales.
 """
 
 from typing import NamedTuple
@@ -14,8 +14,8 @@ from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.backprop import KNOWN, Layer, Path, PlainGradient, Stack, side_of
 from skae.losses import ReconstructionLoss
 
-# Up to so many components the norm is exact; beyond, random directions estimate it.
-EXACT = 2
+# Up to so many components the norm is exact; beyond, random signs estimate it.
+MAX_EXACT = 2
 # Relative ridge of a covariance matrix of enough samples, in float32.
 RIDGE = 1e-5
 
@@ -23,67 +23,67 @@ RIDGE = 1e-5
 class ContractiveOutput(NamedTuple):
     reconstruction: Tensor  # (n_samples, n_outputs)
     code: Tensor  # (n_samples, n_components)
-    sensitivity: Tensor  # (n_samples,)
+    sensitivity: Tensor  # (n_samples,), squared Frobenius norm of the Jacobian
 
 
-def directions(code: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Directions whose squared vjps sum to the squared norm, exactly or in the mean.
+def probe_directions(code: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Directions whose squared vjps sum to the squared norm, exactly or on average.
 
     Returns
     -------
     directions : Tensor of shape (n_directions, n_samples, n_components)
-        One of random signs for each sample, or all unit vectors of few components.
+        One random sign vector per sample, or all unit vectors up to ``MAX_EXACT``.
     """
     n_components = code.shape[-1]
-    if n_components <= EXACT:
+    if n_components <= MAX_EXACT:
         units = torch.eye(n_components, device=code.device, dtype=code.dtype)
         return units[:, None].expand(-1, *code.shape)
     draw = torch.empty_like(code).bernoulli_(0.5, generator=generator)
     return draw.mul_(2).sub_(1)[None]
 
 
-def whitener(code: Tensor) -> Tensor:
-    """The matrix whose product with a centred code has covariance I / n_components."""
+def whitening_matrix(code: Tensor) -> Tensor:
+    """Matrix that maps a centred code to one with covariance I / n_components."""
     n_samples, n_components = code.shape
     unit = torch.eye(n_components, device=code.device, dtype=code.dtype)
     centred = code - code.mean(dim=0)
-    # The covariance of few samples is unreliable, and singular.
+    # The covariance of few samples is inaccurate, and may be singular.
     few = n_samples <= 2 * n_components
     ridge = (1 + n_components) / n_samples if few else RIDGE
-    # One sample has no variance; that of raw codes is near 1 at first.
-    least = 1.0 if n_samples == 1 else 1e-9
-    products = (centred.T @ centred) * (1 + ridge * unit) + least * unit
+    # One sample has no variance; the initial variance of raw codes is near 1.
+    floor = 1.0 if n_samples == 1 else 1e-9
+    products = (centred.T @ centred) * (1 + ridge * unit) + floor * unit
     factor = torch.linalg.cholesky_ex(products).L
     scale = (n_samples / n_components) ** 0.5
     return torch.linalg.solve_triangular(factor, scale * unit, upper=False)
 
 
 class ContractiveModule(AutoencoderModule):
-    """Autoencoder that returns the Jacobian's norm, too."""
+    """Autoencoder that also returns the squared norm of its Jacobian."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> ContractiveOutput:
         wanted = torch.is_grad_enabled()
-        with torch.enable_grad():  # by the samples, in validation, too
+        with torch.enable_grad():  # with respect to the samples, also in validation
             x = x.detach().requires_grad_()
             code = self.to_code(x, condition)
         with torch.set_grad_enabled(wanted):
             squares = torch.zeros(len(x), dtype=x.dtype, device=x.device)
-            for direction in self.draw(code) @ whitener(code):
-                (slopes,) = torch.autograd.grad(
+            for direction in self.draw_directions(code) @ whitening_matrix(code):
+                (vjp,) = torch.autograd.grad(
                     code, x, direction, create_graph=wanted, retain_graph=True
                 )
-                squares = squares + slopes.square().sum(dim=-1)
+                squares = squares + vjp.square().sum(dim=-1)
             return ContractiveOutput(self.from_code(code, condition), code, squares)
 
-    def draw(self, code: Tensor) -> Tensor:
+    def draw_directions(self, code: Tensor) -> Tensor:
         generator = self.generator
         if not self.training:  # the same at each validation check
             generator = torch.Generator(code.device).manual_seed(0)
-        return directions(code, generator)
+        return probe_directions(code, generator)
 
 
 class ContractiveLoss(nn.Module):
-    """A reconstruction loss, and a penalty on the Jacobian of the code.
+    """Reconstruction loss plus a penalty on the Jacobian of the code.
 
     Parameters
     ----------
@@ -126,17 +126,17 @@ SECOND_DERIVATIVES = {
 }
 
 
-def summed_product(a: Tensor, b: Tensor) -> Tensor:
-    """Sum over directions and samples of the outer products of two vectors each."""
+def summed_outer_product(a: Tensor, b: Tensor) -> Tensor:
+    """Sum of outer products over directions and samples."""
     return a.flatten(0, 1).mT @ b.flatten(0, 1)
 
 
 class JacobianLayer(Layer):
-    """A layer whose Jacobian is trained on, too.
+    """A layer whose Jacobian enters the loss.
 
-    ``vjp`` maps gradients, (n_directions, n_samples, n_out), from the layer's output to
-    its input; ``jvp`` maps the gradient of the loss by that result back to the output;
-    ``backward`` adds what ``jvp`` found to the gradients of weight and input.
+    ``vjp`` maps vectors, (n_directions, n_samples, n_out), from the output to the input;
+    ``jvp`` maps the gradient of the loss with respect to the result back to the output;
+    ``backward`` adds the second-derivative terms to the gradients of weight and input.
     """
 
     def __init__(self, linear: nn.Linear, curve: nn.Module | None):
@@ -147,23 +147,24 @@ class JacobianLayer(Layer):
 
     def vjp(self, gradient: Tensor) -> Tensor:
         self.output_gradient = gradient
-        self.slopes = self.slope(gradient, self.affine, self.y)
-        return self.slopes @ self.weight
+        self.affine_vjp = self.slope(gradient, self.affine, self.y)
+        return self.affine_vjp @ self.weight
 
-    def jvp(self, change: Tensor) -> Tensor:
-        self.weight_term = summed_product(self.slopes, change)
-        change = change @ self.turned
-        self.by_affine = None
+    def jvp(self, tangent: Tensor) -> Tensor:
+        self.weight_gradient = summed_outer_product(self.affine_vjp, tangent)
+        tangent = tangent @ self.turned
+        self.affine_gradient = None
         if self.second_derivative is not None:
-            products = (self.output_gradient * change).sum(dim=0)
-            self.by_affine = products.mul_(self.second_derivative(self.affine, self.y))
-        return self.slope(change, self.affine, self.y)
+            products = (self.output_gradient * tangent).sum(dim=0)
+            second_derivative = self.second_derivative(self.affine, self.y)
+            self.affine_gradient = products.mul_(second_derivative)
+        return self.slope(tangent, self.affine, self.y)
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         gradient = self.slope(gradient, self.affine, self.y)
-        if self.by_affine is not None:
-            gradient = gradient + self.by_affine
-        self.add_product(self.weight_term, gradient.mT, self.x, out=self.gradients[0])
+        if self.affine_gradient is not None:
+            gradient = gradient + self.affine_gradient
+        self.add_product(self.weight_gradient, gradient.mT, self.x, out=self.gradients[0])
         torch.sum(gradient, -2, out=self.gradients[1])
         return self.product(gradient, self.weight) if wanted else None
 
@@ -176,10 +177,10 @@ class JacobianStack(Stack):
             gradient = layer.vjp(gradient)
         return gradient
 
-    def jvp(self, change: Tensor) -> Tensor:
+    def jvp(self, tangent: Tensor) -> Tensor:
         for layer in self.layers:
-            change = layer.jvp(change)
-        return change
+            tangent = layer.jvp(tangent)
+        return tangent
 
 
 class JacobianPath(Path):
@@ -190,30 +191,30 @@ class JacobianPath(Path):
         curved = gradient if self.gain is None else gradient * self.gain
         return self.stack.vjp(curved) + gradient @ self.total.mT
 
-    def jvp(self, change: Tensor) -> Tensor:
-        self.by_change = summed_product(change, self.output_gradient)
-        curved = self.stack.jvp(change)
+    def jvp(self, tangent: Tensor) -> Tensor:
+        self.change_gradient = summed_outer_product(tangent, self.output_gradient)
+        curved = self.stack.jvp(tangent)
         if self.gain is not None:
-            self.by_gain = (curved * self.output_gradient).sum((0, 1))
+            self.gain_gradient = (curved * self.output_gradient).sum((0, 1))
             curved = curved * self.gain
-        return curved + change @ self.total
+        return curved + tangent @ self.total
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         into = super().backward(gradient, wanted)
-        self.gradient.add_(self.by_change, alpha=self.path.learning_rate_scale)
+        self.gradient.add_(self.change_gradient, alpha=self.path.learning_rate_scale)
         if self.gain is not None:
-            self.path.gain.grad += self.by_gain
+            self.path.gain.grad += self.gain_gradient
         return into
 
 
 class ContractiveGradient(PlainGradient):
-    """Of a :class:`ContractiveModule` and a :class:`ContractiveLoss`."""
+    """Gradient of a :class:`ContractiveModule` and a :class:`ContractiveLoss`."""
 
     def __init__(self, module: ContractiveModule, criterion: ContractiveLoss):
         super().__init__(module, criterion.reconstruction)
         self.encoder = side_of(module.encoder, JacobianPath)
         self.module = module
-        self.whole = criterion
+        self.loss = criterion
 
     @torch.no_grad()
     def __call__(self, x: Tensor, target: Tensor) -> Tensor:
@@ -221,17 +222,17 @@ class ContractiveGradient(PlainGradient):
         codes = self.encoder.forward(x)
         with torch.enable_grad():
             code = codes.detach().requires_grad_()
-            along = self.module.draw(codes) @ whitener(code)
-        slopes = self.encoder.vjp(along.detach())
-        sensitivity = slopes.square().sum() / n_samples
-        change = self.encoder.jvp(slopes * (2 * self.whole.penalty / n_samples))
-        (by_code,) = torch.autograd.grad(along, code, change)
+            whitened = self.module.draw_directions(codes) @ whitening_matrix(code)
+        vjp = self.encoder.vjp(whitened.detach())
+        sensitivity = vjp.square().sum() / n_samples
+        jvp = self.encoder.jvp(vjp * (2 * self.loss.penalty / n_samples))
+        (code_gradient,) = torch.autograd.grad(whitened, code, jvp)
 
         loss, gradient = self.criterion.with_slope(self.decoder.forward(codes), target)
-        by_code = by_code + self.decoder.backward(gradient, wanted=True)
-        self.encoder.backward(by_code, wanted=False)
-        self.whole.terms = {"sensitivity": sensitivity}
-        return loss + self.whole.penalty * sensitivity
+        code_gradient = code_gradient + self.decoder.backward(gradient, wanted=True)
+        self.encoder.backward(code_gradient, wanted=False)
+        self.loss.terms = {"sensitivity": sensitivity}
+        return loss + self.loss.penalty * sensitivity
 
 
 KNOWN[ContractiveModule, ContractiveLoss] = ContractiveGradient

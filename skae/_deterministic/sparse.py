@@ -25,13 +25,13 @@ from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
 from skae.losses import ReconstructionLoss
 
-MOST_COMPONENTS = 4096  # of "auto"
-CALIBRATION_ROWS, CALIBRATION_VALUES = 10_000, 2**26
+MAX_COMPONENTS = 4096  # of "auto"
+CALIBRATION_SAMPLES, CALIBRATION_VALUES = 10_000, 2**26
 N_FOLDS = 5
-# Principal directions of fewer samples fit noise, which training samples have much of
-# and others have not.
-ROWS_PER_DIRECTION = 5
-FAINT = 1e-3  # the length of what waits for its turn, beside a principal direction
+# With fewer samples per principal direction, directions fit the noise of the training
+# samples, and activations of new samples are smaller.
+SAMPLES_PER_DIRECTION = 5
+RANDOM_SCALE = 1e-3  # initial length of encoder directions besides the principal ones
 
 
 @documented
@@ -176,10 +176,10 @@ class SparseAE(BaseAutoencoder):
     # Fitting.
 
     def _widths(self, n_features: int) -> tuple[int, int]:
-        """Number of components, and of active ones."""
+        """Number of components, and number of active components."""
         n_components, n_active = self.n_components, self.n_active
         if not isinstance(n_components, Integral):
-            n_components = min(2 * n_features, MOST_COMPONENTS)
+            n_components = min(2 * n_features, MAX_COMPONENTS)
         if not isinstance(n_active, Integral):
             n_active = min(max(2, n_components // 16), n_components)
         return n_components, n_active
@@ -203,10 +203,10 @@ class SparseAE(BaseAutoencoder):
         return describe(trained, self._count_directions(trained))
 
     def _count_directions(self, dataset: Dataset) -> int:
-        """How many principal directions to start at, with the negative of each."""
+        """Number of principal directions to initialise at, each with its negative."""
         n_components, n_active = self._widths(dataset.n_features)
-        known = max(n_active, len(dataset) // ROWS_PER_DIRECTION)
-        return min(dataset.n_features, -(-n_components // 2), known)
+        most = max(n_active, len(dataset) // SAMPLES_PER_DIRECTION)
+        return min(dataset.n_features, -(-n_components // 2), most)
 
     def _make_module(self, statistics: Statistics) -> SparseModule:
         n_features = statistics.n_features
@@ -218,8 +218,8 @@ class SparseAE(BaseAutoencoder):
         directions /= directions.norm(dim=1, keepdim=True).clamp(min=1e-12)
         into = directions
         if self.init == "pca":  # the others so small that principal ones dominate
-            into = begin_with_principal(FAINT * directions, statistics.components)
-            directions = begin_with_principal(directions, statistics.components)
+            into = principal_directions(RANDOM_SCALE * directions, statistics.components)
+            directions = principal_directions(directions, statistics.components)
         encoder = make_network(
             self._networks, "encoder", n_features, n_components, n_features
         )
@@ -258,7 +258,7 @@ class SparseAE(BaseAutoencoder):
 
     def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
         module = self.module_
-        module.after_step()  # an average of unit directions is a little shorter
+        module.after_step()  # an average of unit directions is not of unit length
         for path in linear_paths(module):
             path.freeze_range()
         self.n_components_, self.n_active_ = self._widths(dataset.n_features)
@@ -270,25 +270,26 @@ class SparseAE(BaseAutoencoder):
         self.dead_units_ = int((used == 0).sum())
 
     def _calibrate(self, dataset: Dataset) -> None:
-        """Set the threshold of inference by training samples, some thousands at most."""
-        n_some = min(len(dataset), CALIBRATION_ROWS)
-        n_some = min(n_some, max(1, CALIBRATION_VALUES // self.n_components_))
-        some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
-        x = prepare(self.module_, some[:]).x
+        """Set the threshold of inference on at most 10,000 training samples."""
+        n_samples = min(len(dataset), CALIBRATION_SAMPLES)
+        n_samples = min(n_samples, max(1, CALIBRATION_VALUES // self.n_components_))
+        index = np.linspace(0, len(dataset) - 1, n_samples).astype(int)
+        samples = dataset.subset(index)
+        x = prepare(self.module_, samples[:]).x
         encoder = self.module_.encoder
         with torch.inference_mode():
             activation = encoder(x)
-            if self.best_step_ == 0 and self.init == "pca" and n_some >= N_FOLDS:
-                # Activations of principal components are larger in their own samples.
+            if self.best_step_ == 0 and self.init == "pca" and n_samples >= N_FOLDS:
+                # Cross-fitted: principal components explain more of their own samples.
                 n_directions = self._count_directions(dataset)
-                for fold in np.array_split(np.arange(n_some), N_FOLDS):
-                    others = some.subset(np.setdiff1d(np.arange(n_some), fold))
+                for fold in np.array_split(np.arange(n_samples), N_FOLDS):
+                    others = samples.subset(np.setdiff1d(np.arange(n_samples), fold))
                     components = describe(others, n_directions).components
-                    directions = begin_with_principal(encoder.weight.T, components)
+                    directions = principal_directions(encoder.weight.T, components)
                     activation[fold] = x[fold] @ directions.T
             self.module_.set_threshold(activation)
 
-    # What was fitted.
+    # Fitted attributes.
 
     @property
     def components_(self) -> np.ndarray:
@@ -296,11 +297,14 @@ class SparseAE(BaseAutoencoder):
         return self.module_.decoder.weight.detach().T.cpu().double().numpy()
 
 
-def begin_with_principal(directions: Tensor, components: np.ndarray) -> Tensor:
-    """Let the first directions be principal components, each before its negative."""
-    known = components.T[np.any(components, axis=0)]
-    known = torch.as_tensor(known, dtype=directions.dtype, device=directions.device)
-    both = torch.stack([known, -known], dim=1).flatten(0, 1)[: len(directions)]
+def principal_directions(directions: Tensor, components: np.ndarray) -> Tensor:
+    """Replace the first directions by principal components and their negatives."""
+    principal = torch.as_tensor(
+        components.T[np.any(components, axis=0)],
+        dtype=directions.dtype,
+        device=directions.device,
+    )
+    both = torch.stack([principal, -principal], dim=1).flatten(0, 1)[: len(directions)]
     return torch.cat([both, directions[len(both) :]])
 
 

@@ -1,8 +1,8 @@
-"""Codes of which few components are active, each with a direction of its own.
+"""Module and loss of the sparse autoencoder.
 
 Bussmann, Leask & Nanda, "BatchTopK sparse autoencoders", 2024, for the number of active
 components; Gao et al., "Scaling and evaluating sparse autoencoders", 2024, for the
-revival of dead ones; Ng, "Sparse autoencoder", 2011, for the classical penalties.
+auxiliary loss of dead ones; Ng, "Sparse autoencoder", 2011, for the L1 and KL penalties.
 """
 
 from typing import NamedTuple
@@ -16,28 +16,28 @@ from skae.losses import ReconstructionLoss
 
 SPARSITIES = ("batch_topk", "topk", "l1", "kl")
 PENALTIES = ("l1", "kl")
-# A component that was in no code for so many steps is dead ...
-PATIENCE = 30
-# ... and learns to reconstruct what the others leave, with this weight.
-REVIVAL = 1 / 8
-# A penalty shapes directions in the first part of training and shrinks codes meanwhile;
-# the rest goes without it: Meinshausen, "Relaxed lasso", 2007.
-RELAXED_FROM = 0.4
-# What a penalty weighs at first, and how fast that follows the number of active ones.
-FIRST_WEIGHT, PURSUIT = 0.03, 0.02
+# A component is dead after so many steps without activation ...
+DEAD_AFTER = 30
+# ... and is trained to reconstruct the residual, by an auxiliary loss of this weight.
+AUXILIARY_WEIGHT = 1 / 8
+# Fraction of the training after which the penalty, which shrinks codes, is dropped and
+# the largest activations are kept instead: Meinshausen, "Relaxed lasso", 2007.
+PENALTY_UNTIL = 0.4
+# Initial weight of a penalty, and the rate of its adaptation to ``n_active``.
+INITIAL_WEIGHT, ADAPTATION_RATE = 0.03, 0.02
 
 
-def is_penalised(sparsity: str, done: float) -> bool:
-    """Whether a penalty makes codes sparse, when so much of the training is done."""
+def is_penalized(sparsity: str, done: float) -> bool:
+    """Whether codes are sparse by a penalty, at this fraction of the training."""
     # Online training has no end: all of it counts as done.
-    return sparsity in PENALTIES and not RELAXED_FROM <= done < 1
+    return sparsity in PENALTIES and not PENALTY_UNTIL <= done < 1
 
 
 class SparseOutput(NamedTuple):
     reconstruction: Tensor  # (n_samples, n_outputs)
     code: Tensor  # (n_samples, n_components)
-    activation: Tensor  # (n_samples, n_components), before anything was set to 0
-    from_dead: Tensor | None  # (n_samples, n_outputs), what dead components would add
+    activation: Tensor  # (n_samples, n_components), before sparsification
+    dead_reconstruction: Tensor | None  # (n_samples, n_outputs), of dead components
     penalty_weight: Tensor  # scalar of the module, adapted by the loss
 
 
@@ -50,7 +50,7 @@ def keep_largest(activation: Tensor, n_active: float) -> tuple[Tensor, Tensor]:
         As the activation, 0 where it is not kept.
 
     threshold : Tensor of shape ()
-        Half way between the least value kept and the largest that was not.
+        Midpoint of the smallest value kept and the largest value dropped.
     """
     values = activation.flatten()
     n_kept = min(round(n_active * len(activation)), len(values) - 1)
@@ -63,8 +63,8 @@ def keep_largest(activation: Tensor, n_active: float) -> tuple[Tensor, Tensor]:
 
 def keep_largest_per_sample(activation: Tensor, n_active: int) -> Tensor:
     """Keep the positive values among the ``n_active`` largest of each sample."""
-    values, places = activation.topk(n_active, dim=-1)
-    return torch.zeros_like(activation).scatter(-1, places, values.relu())
+    values, indices = activation.topk(n_active, dim=-1)
+    return torch.zeros_like(activation).scatter(-1, indices, values.relu())
 
 
 class SparseModule(AutoencoderModule):
@@ -73,7 +73,7 @@ class SparseModule(AutoencoderModule):
     Parameters
     ----------
     sparsity : {"batch_topk", "topk", "l1", "kl"}
-        What makes codes sparse.
+        Sparsity constraint.
 
     n_active : int
         Number of active components, on average or (for "topk") in each sample.
@@ -87,19 +87,19 @@ class SparseModule(AutoencoderModule):
         super().__init__(**components)
         self.sparsity = sparsity
         self.n_active = n_active
-        self.done = 0.0  # of the training; the net sets it
-        weight = torch.tensor(FIRST_WEIGHT, dtype=torch.float32)
+        self.done = 0.0  # fraction of the training, set by the training loop
+        weight = torch.tensor(INITIAL_WEIGHT, dtype=torch.float32)
         self.register_buffer("penalty_weight", weight)
-        # Above it a component is active in inference.
+        # A component is active in inference above it.
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float32))
         self.calibrated = False  # on samples that were not trained on
-        idle = torch.zeros(len(self.basis.unit), dtype=torch.int32)
-        self.register_buffer("idle", idle)  # steps since each was active
+        steps = torch.zeros(len(self.basis.unit), dtype=torch.int32)
+        self.register_buffer("steps_inactive", steps)  # since the last activation
         self.after_step()
 
     @torch.no_grad()
     def after_step(self) -> None:
-        # Else the code shrinks, and a penalty on it with it, while directions grow.
+        # Unit norm, so that no penalty is reduced by small codes and large directions.
         weight = self.decoder.weight
         weight /= weight.norm(dim=0).clamp(min=1e-12)
 
@@ -111,17 +111,15 @@ class SparseModule(AutoencoderModule):
         activation = self.encoder(x)
         if self.sparsity == "topk":
             code = keep_largest_per_sample(activation, self.n_active)
-        elif self.training and is_penalised(self.sparsity, self.done):
+        elif self.training and is_penalized(self.sparsity, self.done):
             code = activation.relu()
         else:
             code, threshold = keep_largest(activation, self.n_active)
-            if self.training:  # looked at by those who use the module before its time
+            if self.training:  # an estimate for inference before calibration
                 self.threshold.lerp_(threshold, 0.1)
-        from_dead = self._from_dead(activation, code) if self.training else None
+        dead = self._reconstruct_by_dead(activation, code) if self.training else None
         reconstruction = self.decoder(code)
-        return SparseOutput(
-            reconstruction, code, activation, from_dead, self.penalty_weight
-        )
+        return SparseOutput(reconstruction, code, activation, dead, self.penalty_weight)
 
     def to_code(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         activation = self.encoder(x)
@@ -129,12 +127,12 @@ class SparseModule(AutoencoderModule):
             return keep_largest_per_sample(activation, self.n_active)
         return torch.where(activation > self.threshold, activation, 0.0)
 
-    def _from_dead(self, activation: Tensor, code: Tensor) -> Tensor | None:
-        """Contribution of the most active of the dead components."""
+    def _reconstruct_by_dead(self, activation: Tensor, code: Tensor) -> Tensor | None:
+        """Reconstruction by the dead components of largest activation, without bias."""
         with torch.no_grad():
-            self.idle += 1
-            self.idle.masked_fill_((code > 0).any(dim=0), 0)
-            dead = self.idle > PATIENCE
+            self.steps_inactive += 1
+            self.steps_inactive.masked_fill_((code > 0).any(dim=0), 0)
+            dead = self.steps_inactive > DEAD_AFTER
         n_dead = int(dead.sum())
         if n_dead == 0:
             return None
@@ -159,10 +157,10 @@ class SparseModule(AutoencoderModule):
 
 
 class SparseLoss(nn.Module):
-    """A reconstruction loss, the revival of dead components, and a penalty if any.
+    """Reconstruction loss, auxiliary loss of dead components, and L1 or KL penalty.
 
-    A penalty's weight follows the codes: it grows while more components are active than
-    were asked for, and falls while fewer are.
+    The weight of the penalty is adapted: it grows while more components are active than
+    ``active_fraction``, and falls while fewer are.
 
     Parameters
     ----------
@@ -171,18 +169,20 @@ class SparseLoss(nn.Module):
         many active components as ``n_active``.
 
     sparsity : {"batch_topk", "topk", "l1", "kl"}
-        What makes codes sparse.
+        Sparsity constraint.
 
-    share : float
-        Share of the components that is to be active.
+    active_fraction : float
+        Target fraction of active components.
     """
 
-    def __init__(self, reconstruction: ReconstructionLoss, sparsity: str, share: float):
+    def __init__(
+        self, reconstruction: ReconstructionLoss, sparsity: str, active_fraction: float
+    ):
         super().__init__()
         self.reconstruction = reconstruction
         self.sparsity = sparsity
-        self.share = share
-        self.done = 0.0  # of the training; the net sets it
+        self.active_fraction = active_fraction
+        self.done = 0.0  # fraction of the training, set by the training loop
         self.terms: dict[str, Tensor] = {}  # for the history
 
     def forward(self, output: SparseOutput, target: Tensor) -> Tensor:
@@ -191,24 +191,24 @@ class SparseLoss(nn.Module):
             return loss
         active = (output.code > 0).float().mean()
         self.terms = {"active_fraction": active}
-        if output.from_dead is not None:
-            left = (target - output.reconstruction).detach()
-            squares = (left - output.from_dead).square()
-            loss = loss + REVIVAL * (squares @ self.reconstruction.weight)
-        if is_penalised(self.sparsity, self.done):
+        if output.dead_reconstruction is not None:
+            residual = (target - output.reconstruction).detach()
+            squares = (residual - output.dead_reconstruction).square()
+            loss = loss + AUXILIARY_WEIGHT * (squares @ self.reconstruction.weight)
+        if is_penalized(self.sparsity, self.done):
             penalty = self._l1(output) if self.sparsity == "l1" else self._kl(output)
             loss = loss + output.penalty_weight.clone() * penalty
-            excess = (active / self.share - 1).clamp(-1.0, 1.0)
-            output.penalty_weight.mul_((PURSUIT * excess).exp())
+            excess = (active / self.active_fraction - 1).clamp(-1.0, 1.0)
+            output.penalty_weight.mul_((ADAPTATION_RATE * excess).exp())
         return loss
 
     def _l1(self, output: SparseOutput) -> Tensor:
-        return output.code.mean(dim=-1) / self.share**0.5
+        return output.code.mean(dim=-1) / self.active_fraction**0.5
 
     def _kl(self, output: SparseOutput) -> Tensor:
-        """Divergence of how often each is active, softly counted, from the share."""
-        share = min(self.share, 1 - 1e-6)
-        often = output.activation.sigmoid().mean(dim=0).clamp(1e-6, 1 - 1e-6)
-        divergence = share * torch.log(share / often)
-        divergence += (1 - share) * torch.log((1 - share) / (1 - often))
+        """KL divergence of the soft activation frequencies from ``active_fraction``."""
+        target = min(self.active_fraction, 1 - 1e-6)
+        frequency = output.activation.sigmoid().mean(dim=0).clamp(1e-6, 1 - 1e-6)
+        divergence = target * torch.log(target / frequency)
+        divergence += (1 - target) * torch.log((1 - target) / (1 - frequency))
         return divergence.mean()

@@ -17,16 +17,21 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def to_device(module: nn.Module, values: Tensor | None) -> Tensor | None:
-    """Move a tensor to the module's device; MPS has no float64."""
-    device = device_of(module)
+    """Move a tensor to the module's device."""
+    return None if values is None else _move(values, device_of(module))
+
+
+def _move(values: Tensor | None, device: torch.device) -> Tensor | None:
     if values is None or device.type == "cpu":
         return values
+    # MPS has no float64.
     return (values.float() if device.type == "mps" else values).to(device)
 
 
 def prepare(module: nn.Module, batch: Batch) -> Batch:
     """Move a batch to the module's device; standardise it, in the weights' dtype."""
-    x, target, condition = (to_device(module, values) for values in batch)
+    device = device_of(module)
+    x, target, condition = (_move(values, device) for values in batch)
     standardized = module.standardize(x)
     if target is None and module.reconstructs_inputs:
         target = standardized
@@ -60,10 +65,12 @@ def module_for(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 
     The copy is renewed when a tensor of the module was replaced or changed in place.
     """
-    if dtype != torch.float64 or device_of(module).type == "mps":
+    if dtype != torch.float64:
         return module
     double = _doubles.get(module)
     if double is None or not double.is_current():
+        if device_of(module).type == "mps":  # has no float64
+            return module
         owners = [
             o for part in module.modules() for o in (part._parameters, part._buffers)
         ]
@@ -85,10 +92,10 @@ def apply(
     chunk: int,
 ) -> Iterator:
     """Yield ``function(module, batch)`` for each chunk, in the units of the data."""
-    suited = module_for(module, dtype)
+    suited, device = module_for(module, dtype), device_of(module)
     for batch in dataset.chunks(chunk):
         with torch.inference_mode():
-            result = function(suited, Batch(*(to_device(module, v) for v in batch)))
+            result = function(suited, Batch(*(_move(values, device) for values in batch)))
         yield result
 
 

@@ -8,6 +8,7 @@ other nor the caller.
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -61,9 +62,16 @@ class _SingleThread(threading.local):
 _single_thread = _SingleThread()
 
 
+_n_weights: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+
+
 def count_weights(module: nn.Module) -> int:
     """Number of parameters: the multiplications that one sample costs."""
-    return sum(weights.numel() for weights in module.parameters())
+    n_weights = _n_weights.get(module)
+    if n_weights is None:
+        n_weights = sum(weights.numel() for weights in module.parameters())
+        _n_weights[module] = n_weights
+    return n_weights
 
 
 def single_thread() -> AbstractContextManager:

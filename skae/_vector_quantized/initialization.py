@@ -20,8 +20,8 @@ from skae._nn.scaling import Standardizer
 from skae._vector_quantized.codebook import VectorQuantizer
 
 MAX_SAMPLES, MAX_VALUES = 10_000, 2**26
-COMPARED_SAMPLES = 4_000  # by which the two maps are compared, one half of them
-FAINT = 1e-6  # a negligible variance, relative to the largest
+COMPARED_SAMPLES = 4_000  # to compare the two maps: one half fits, the other evaluates
+NEGLIGIBLE = 1e-6  # a variance, relative to the largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,33 +74,33 @@ def describe_sampled(
     shared : bool
         Whether there is one codebook for all positions.
     """
-    found = describe(dataset, n_positions * code_dim, trained)
-    n_some = min(len(trained), MAX_SAMPLES, max(1, MAX_VALUES // dataset.n_features))
-    some = trained.subset(np.linspace(0, len(trained) - 1, n_some).astype(int))
-    sample = some[:].x.numpy()
-    starts = [allocate_components(found, n_positions)]
+    statistics = describe(dataset, n_positions * code_dim, trained)
+    n_samples = min(len(trained), MAX_SAMPLES, max(1, MAX_VALUES // dataset.n_features))
+    index = np.linspace(0, len(trained) - 1, n_samples).astype(int)
+    sample = trained.subset(index)[:].x.numpy()
+    maps = [allocate_components(statistics, n_positions)]
     if n_positions > 1 and not shared:
-        starts.append(feature_blocks(found, sample, n_positions))
-        errors = [quantization_error(s, sample, n_positions, n_codes) for s in starts]
-        starts = [starts[int(np.argmin(errors))]]
+        maps.append(feature_blocks(statistics, sample, n_positions))
+        errors = [quantization_error(m, sample, n_positions, n_codes) for m in maps]
+        maps = [maps[int(np.argmin(errors))]]
     return SampledStatistics(
-        **vars(starts[0]), sample=sample, n_codes=n_codes, code_dim=code_dim
+        **vars(maps[0]), sample=sample, n_codes=n_codes, code_dim=code_dim
     )
 
 
 def allocate_components(statistics: Statistics, n_positions: int) -> Statistics:
     """Order components so that positions have about equal products of variances."""
     variances = np.square(statistics.deviations)
-    least = max(FAINT * variances[0], np.finfo(np.float64).tiny)
-    gains = np.log(np.maximum(variances / least, 1.0))
-    positions: list[list[int]] = [[] for _ in range(n_positions)]
-    logs = np.zeros(n_positions)
-    for component, gain in enumerate(gains):
-        full = [len(held) * n_positions == len(variances) for held in positions]
-        place = int(np.argmin(np.where(full, np.inf, logs)))
-        positions[place].append(component)
-        logs[place] += gain
-    order = np.concatenate(positions)
+    floor = max(NEGLIGIBLE * variances[0], np.finfo(np.float64).tiny)
+    log_variances = np.log(np.maximum(variances / floor, 1.0))
+    allocated: list[list[int]] = [[] for _ in range(n_positions)]
+    log_products = np.zeros(n_positions)
+    for component, log_variance in enumerate(log_variances):
+        is_full = [len(own) * n_positions == len(variances) for own in allocated]
+        position = int(np.argmin(np.where(is_full, np.inf, log_products)))
+        allocated[position].append(component)
+        log_products[position] += log_variance
+    order = np.concatenate(allocated)
     return replace(
         statistics,
         components=statistics.components[:, order],
@@ -115,30 +115,29 @@ def feature_blocks(
     components = np.zeros_like(statistics.components)
     deviations = np.zeros_like(statistics.deviations)
     blocks = np.array_split(np.arange(len(statistics.mean)), n_positions)
-    places = np.array_split(np.arange(len(deviations)), n_positions)
-    for features, held in zip(blocks, places, strict=True):
+    positions = np.array_split(np.arange(len(deviations)), n_positions)
+    for features, position in zip(blocks, positions, strict=True):
         if len(features) > 0:
-            block = describe(
-                Dataset(np.ascontiguousarray(sample[:, features])), len(held)
-            )
-            components[np.ix_(features, held)] = block.components
-            deviations[held] = block.deviations
+            block = Dataset(np.ascontiguousarray(sample[:, features]))
+            principal = describe(block, len(position))
+            components[np.ix_(features, position)] = principal.components
+            deviations[position] = principal.deviations
     return replace(statistics, components=components, deviations=deviations)
 
 
 def quantization_error(
     statistics: Statistics, sample: np.ndarray, n_positions: int, n_codes: int
 ) -> float:
-    """Error on one half of some samples, with codebooks of the other half."""
-    few = sample[:: -(-len(sample) // COMPARED_SAMPLES)] - statistics.mean
-    half = -(-len(few) // 2)
-    code = few @ statistics.components
-    error = np.square(few[half:]).sum() - np.square(code[half:]).sum()
-    for part in np.split(code, n_positions, axis=1):
-        known = torch.as_tensor(part[:half])
-        code_vectors = kmeans_codebook(known, n_codes, seed=0).numpy()
-        distances = np.square(code_vectors).sum(axis=1) - 2 * part[half:] @ code_vectors.T
-        error += (distances.min(axis=1) + np.square(part[half:]).sum(axis=1)).sum()
+    """Squared error of one half of the sample, with codebooks fitted to the other."""
+    centred = sample[:: -(-len(sample) // COMPARED_SAMPLES)] - statistics.mean
+    half = -(-len(centred) // 2)
+    code = centred @ statistics.components
+    error = np.square(centred[half:]).sum() - np.square(code[half:]).sum()
+    for position in np.split(code, n_positions, axis=1):
+        train, test = position[:half], position[half:]
+        codebook = kmeans_codebook(torch.as_tensor(train), n_codes, seed=0).numpy()
+        distances = np.square(codebook).sum(axis=1) - 2 * test @ codebook.T
+        error += (distances.min(axis=1) + np.square(test).sum(axis=1)).sum()
     return float(error)
 
 
@@ -151,7 +150,7 @@ def make_quantizer(
     shared: bool,
     codebook_init: str,
 ) -> VectorQuantizer:
-    """Initialise codebooks by what the untrained encoder returns for some samples."""
+    """Initialise codebooks from the encodings of the sample by the untrained encoder."""
     with torch.no_grad():
         x = inputs(torch.as_tensor(statistics.sample)).float()
         code = encoder.eval()(x).unflatten(1, (n_positions, -1))
@@ -160,26 +159,26 @@ def make_quantizer(
     if shared:
         by_codebook = by_codebook.flatten(0, 1)[None]
     initialize = CODEBOOK_INITS[codebook_init]
-    codebooks = [initialize(part, statistics.n_codes) for part in by_codebook]
+    codebooks = [initialize(encodings, statistics.n_codes) for encodings in by_codebook]
     quantizer = VectorQuantizer(torch.stack(codebooks))
     quantizer.initialize_statistics(code)
     return quantizer
 
 
 def kmeans_codebook(code: Tensor, n_codes: int, seed: int | None = None) -> Tensor:
-    """Code vectors at cluster centres."""
+    """Code vectors at the k-means centres of the encodings."""
     if seed is None:
         seed = int(torch.randint(2**31 - 1, ()))
     code = code.contiguous()
-    n_found = min(n_codes, len(code.unique(dim=0)))
-    means = KMeans(n_found, n_init=1, max_iter=50, random_state=seed).fit(code.numpy())
-    code_vectors = torch.as_tensor(means.cluster_centers_)
+    n_clusters = min(n_codes, len(code.unique(dim=0)))
+    kmeans = KMeans(n_clusters, n_init=1, max_iter=50, random_state=seed)
+    code_vectors = torch.as_tensor(kmeans.fit(code.numpy()).cluster_centers_)
     # Surplus code vectors are random, so that they differ.
-    return torch.cat([code_vectors, random_codebook(code, n_codes - n_found)])
+    return torch.cat([code_vectors, random_codebook(code, n_codes - n_clusters)])
 
 
 def random_codebook(code: Tensor, n_codes: int) -> Tensor:
-    """Code vectors from a normal density with the mean and deviation of the codes."""
+    """Normal draws with the mean and standard deviation of the encodings."""
     spread = code.std(dim=0, correction=0)
     noise = torch.randn(n_codes, code.shape[1], dtype=code.dtype)
     return code.mean(dim=0) + spread * noise

@@ -14,7 +14,7 @@ class QuantizedOutput(NamedTuple):
     reconstruction: Tensor  # (n_samples, n_outputs)
     code: Tensor  # (n_samples, n_positions * code_dim), code vectors
     encoding: Tensor  # (n_samples, n_positions * code_dim), output of the encoder
-    perplexity: Tensor  # effective number of codes in use, a running mean
+    perplexity: Tensor  # effective number of code vectors in use, a moving average
 
 
 class QuantizedModule(AutoencoderModule):
@@ -26,7 +26,7 @@ class QuantizedModule(AutoencoderModule):
         The codebooks.
 
     n_positions : int
-        Number of code indices of a sample.
+        Number of code indices per sample.
 
     **components : dict
         Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
@@ -36,7 +36,7 @@ class QuantizedModule(AutoencoderModule):
         super().__init__(**components)
         self.quantizer = quantizer
         self.n_positions = n_positions
-        self.done = 0.0  # of the training; the net sets it
+        self.done = 0.0  # fraction of the training, set by the training loop
         self._last_batch: tuple[Tensor, Tensor] | None = None
 
     def by_position(self, code: Tensor) -> Tensor:
@@ -44,12 +44,12 @@ class QuantizedModule(AutoencoderModule):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> QuantizedOutput:
         encoding = self.encoder(x)
-        parts = self.by_position(encoding).detach()
-        code_vectors, indices = self.quantizer(parts)
+        by_position = self.by_position(encoding).detach()
+        code_vectors, indices = self.quantizer(by_position)
         if self.training:
-            self._last_batch = parts, indices
+            self._last_batch = by_position, indices
         code_vectors = code_vectors.flatten(1)
-        # Straight-through estimator: the gradient by code vectors goes to the encoder.
+        # Straight-through estimator: the gradient of the code is that of the encoding.
         code = encoding + (code_vectors - encoding).detach()
         return QuantizedOutput(
             self.decoder(code), code_vectors, encoding, self.quantizer.perplexity
@@ -74,7 +74,7 @@ class QuantizedModule(AutoencoderModule):
 
 
 class QuantizedLoss(nn.Module):
-    """A reconstruction loss, and the distance of encodings to their code vectors.
+    """Reconstruction loss plus commitment loss.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ class QuantizedLoss(nn.Module):
         The validation loss.
 
     commitment : float
-        Weight of the distance.
+        Weight of the squared distance of encodings to their code vectors.
 
     unit : float
-        Squared distance of 1 as a share of the variance of the data, so that both terms
-        are shares for any number of features.
+        Scale of the squared distance, as a fraction of the variance of X: both terms are
+        such fractions, whatever the number of features.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Trains the density of code sequences, by the loop that trains all modules."""
+"""Training of the Transformer prior on code indices, by the common training loop."""
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from skae._utils.threads import count_weights, suitable_threads
 from skae._vector_quantized.transformer_prior import (
     TransformerPrior,
     sequence_nats,
-    smoothed_log_share,
+    smoothed_log_frequency,
 )
 
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 1.0
-LEAST_BATCH, MOST_BATCH = 32, 256
+MIN_BATCH_SIZE, MAX_BATCH_SIZE = 32, 256
 N_CHECKS = 50
 
 
@@ -44,30 +44,30 @@ def fit_prior(
     seed: int,
     device: torch.device,
 ) -> TransformerPrior:
-    """Fit a density to code sequences.
+    """Fit a Transformer prior to sequences of code indices.
 
     Parameters
     ----------
-    numbers : ndarray of int of shape (n_samples, n_positions)
+    indices : ndarray of int of shape (n_samples, n_positions)
         The sequences.
 
     condition : ndarray of shape (n_samples, n_conditions) or None
         Condition of each sequence.
 
     n_codes : int
-        Number of codes in a codebook.
+        Number of code vectors in a codebook.
 
     shared : bool
         Whether there is one codebook for all positions.
 
     n_epochs : int or None
-        Number of epochs. None depends on the number of sequences.
+        Number of epochs. None chooses it by the number of sequences.
 
     validation_fraction : float or None
-        Share of the sequences that validate, for early stopping. None is no share.
+        Fraction of the sequences in the validation set. None disables early stopping.
 
     seed : int
-        Of all draws.
+        Seed of all random draws.
 
     device : torch.device
         Where to compute.
@@ -77,15 +77,15 @@ def fit_prior(
     n_valid = 0
     if validation_fraction is not None:
         n_valid = count_valid(len(dataset), validation_fraction)
-    if n_valid > 0:  # two samples leave none to validate
+    if n_valid > 0:  # 0 for one or two samples
         parts = hold_out(len(dataset), n_valid, np.random.RandomState(seed))
         train, valid = map(dataset.subset, parts)
-    batch_size = int(np.clip(len(train) // 16, LEAST_BATCH, MOST_BATCH))
+    batch_size = int(np.clip(len(train) // 16, MIN_BATCH_SIZE, MAX_BATCH_SIZE))
     n_steps = int(np.clip(600 * np.sqrt(len(dataset) / 1000), 150, 6000))
     if n_epochs is not None:
         n_steps = n_epochs * -(-len(train) // batch_size)
     with seeded_default_generator(seed, device), torch.device("cpu"):
-        prior = _untrained(train, n_codes, shared)
+        prior = _build_prior(train, n_codes, shared)
     net = PriorNet(
         prior,
         nn.Identity(),
@@ -108,9 +108,9 @@ def fit_prior(
     return trained.module
 
 
-def _untrained(dataset: Dataset, n_codes: int, shared: bool) -> TransformerPrior:
+def _build_prior(dataset: Dataset, n_codes: int, shared: bool) -> TransformerPrior:
     batch = dataset[:]
     counts = [torch.bincount(position, minlength=n_codes) for position in batch.x.T]
     n_conditions = 0 if batch.condition is None else batch.condition.shape[1]
-    share = smoothed_log_share(torch.stack(counts))
-    return TransformerPrior(share, 1 if shared else len(counts), n_conditions)
+    log_frequency = smoothed_log_frequency(torch.stack(counts))
+    return TransformerPrior(log_frequency, 1 if shared else len(counts), n_conditions)

@@ -309,7 +309,7 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
         indices = self._code_indices(Dataset(dataset.x))
         if self.shared_codebook:
             indices = indices.reshape(-1, 1)
-        counts = [np.bincount(column, minlength=self.n_codes_) for column in indices.T]
+        counts = [np.bincount(index, minlength=self.n_codes_) for index in indices.T]
         usage = np.array(counts) / len(indices)
         entropy = -(usage * np.log(np.where(usage > 0, usage, 1.0))).sum(axis=1)
         self.perplexity_ = float(np.exp(entropy).mean())
@@ -483,7 +483,7 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
             )
 
     def _is_continuous(self, X: np.ndarray) -> bool:
-        """Whether X of n_components columns holds code vectors, of dimension 1."""
+        """Whether X holds code vectors, where both are of shape (n, n_components)."""
         return self.code_dim_ == 1 and X.dtype.kind == "f"
 
     def _validate_code_indices(self, X: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""AutoencoderTransformer: known answers, and what a user may do to it."""
+"""AutoencoderTransformer: known answers, parameters, data, and the API."""
 
 import copy
 import io
@@ -52,8 +52,8 @@ def principal_angles(ae, pca):
     return np.rad2deg(subspace_angles((decoded[1:] - decoded[0]).T, pca.components_.T))
 
 
-def test_linear_autoencoder_from_a_random_start_is_pca(low_rank_X):
-    """Without hidden layers nothing can beat PCA, and training must find it."""
+def test_linear_autoencoder_from_random_weights_is_pca(low_rank_X):
+    """Without hidden layers PCA is optimal, and training must converge to it."""
     linear = AutoencoderTransformer(
         3, hidden_layer_sizes=(), init="random", max_iter=1000, random_state=0
     ).fit(low_rank_X)
@@ -65,9 +65,9 @@ def test_linear_autoencoder_from_a_random_start_is_pca(low_rank_X):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
 def test_without_training_it_is_pca(load, dtype):
-    """Untrained heads leave the linear path: same codes, signs included, as PCA."""
+    """The initial weights are PCA: same codes, including signs."""
     X = load().data.astype(dtype)
-    # A vanishing learning rate trains for a step that changes nothing.
+    # A step at this learning rate does not change the weights.
     ae = AutoencoderTransformer(3, learning_rate=1e-30, random_state=0).fit(X)
     pca = PCA(3, svd_solver="full").fit(X)
 
@@ -109,7 +109,7 @@ def test_codes_are_centred_uncorrelated_and_ordered(X):
 
 
 def test_explained_variance_ratio_adds_up_to_r2(X):
-    """From what the mean code explains, which is little or nothing, to all of it."""
+    """Starting from R2 of the decoded mean code, which is near 0."""
     ae = AutoencoderTransformer(3, random_state=0).fit(X)
     at_mean = ae.inverse_transform(np.zeros((1, 3)))
     start = 1 - np.square(X - at_mean).sum() / np.square(X - X.mean(axis=0)).sum()
@@ -119,8 +119,8 @@ def test_explained_variance_ratio_adds_up_to_r2(X):
     assert total == pytest.approx(reconstruction_r2(ae, X), abs=1e-9)
 
 
-def test_a_curved_surface_is_found(X):
-    """Two numbers make these five columns; PCA needs more."""
+def test_a_nonlinear_manifold_is_learned(X):
+    """The five features have two intrinsic dimensions; PCA needs more."""
     ae = AutoencoderTransformer(2, random_state=0).fit(X[:150])
 
     assert -ae.score(X[150:]) < 0.3 * pca_error(X[:150], 2, X[150:])
@@ -144,7 +144,7 @@ def test_digits_in_two_dimensions():
         accuracies.append(knn.score(ae.transform(X[1200:]), y[1200:]))
         assert -ae.score(X[1200:]) < 0.8 * pca_error(X[:1200], 2, X[1200:])
 
-    # PCA reaches 0.57 on these rows.
+    # The accuracy of PCA is 0.57.
     assert np.median(accuracies) > 0.75
 
 
@@ -158,8 +158,8 @@ def layers(network):
     ]
 
 
-def test_the_network_of_introductory_articles_is_one_call():
-    """784-256-128-32 and back, relu: encoder and decoder are these layers, no more."""
+def test_the_autoencoder_of_tutorials_is_one_call():
+    """784-256-128-32 and back with relu: encoder and decoder are just these layers."""
     X = np.random.RandomState(0).uniform(size=(8, 784))
     ae = AutoencoderTransformer(
         32,
@@ -187,7 +187,7 @@ def test_the_network_of_introductory_articles_is_one_call():
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
-def test_every_loss_reduces_itself(X, loss):
+def test_training_reduces_every_loss(X, loss):
     ae = AutoencoderTransformer(2, loss=loss, max_iter=30, random_state=0).fit(X)
 
     history = ae.history_[ae.history_["stage"] == "validate"]
@@ -195,7 +195,7 @@ def test_every_loss_reduces_itself(X, loss):
 
 
 def test_absolute_error_resists_outliers(X):
-    """Some rows are corrupted; the median of the others' errors should not care."""
+    """Outliers change the median error of the other samples less."""
     corrupted = X.copy()
     corrupted[::20, 0] += 50.0
     clean = np.delete(np.arange(len(X)), np.s_[::20])
@@ -254,7 +254,7 @@ def with_batch_norm(n_in, n_out):
     return nn.Sequential(nn.Linear(n_in, 8), nn.BatchNorm1d(8), nn.Linear(8, n_out))
 
 
-def test_a_builders_dropout_is_seeded_and_leaves_the_global_stream_alone(X):
+def test_dropout_of_a_builder_is_seeded_and_keeps_the_global_random_state(X):
     before = torch.random.get_rng_state()
     one = quick(2, encoder=with_dropout).fit(X).transform(X)
     torch.manual_seed(1)
@@ -264,14 +264,14 @@ def test_a_builders_dropout_is_seeded_and_leaves_the_global_stream_alone(X):
     assert_array_equal(one, other)
 
 
-def test_batch_statistics_survive_awkward_sizes(X):
+def test_batch_norm_supports_any_n_samples(X):
     ae = quick(2, encoder=with_batch_norm, batch_size=20).fit(X[:181])  # 9 * 20 + 1
 
     assert np.isfinite(ae.transform(X)).all()
 
 
 @pytest.mark.parametrize("n_components", [5, 7])
-def test_overcomplete_codes_warn_and_name_the_classes(X, n_components):
+def test_overcomplete_codes_warn(X, n_components):
     with pytest.warns(
         OvercompleteWarning, match="DenoisingAE, SparseAE or ContractiveAE"
     ):
@@ -279,7 +279,7 @@ def test_overcomplete_codes_warn_and_name_the_classes(X, n_components):
     assert ae.transform(X).shape == (200, n_components)
 
 
-def test_warm_start_goes_on_from_where_it_was(X):
+def test_warm_start_resumes_training(X):
     ae = AutoencoderTransformer(2, max_iter=40, warm_start=True, random_state=0).fit(X)
     before = ae.score(X)
     codes = ae.transform(X)
@@ -302,13 +302,13 @@ def clone_fitted(ae):
 
 
 def test_early_stopping_keeps_the_best_weights(X):
-    """A learning rate that only does harm leaves the start: PCA."""
+    """With a harmful learning rate the initial weights are kept: PCA."""
     ae = AutoencoderTransformer(2, learning_rate=1.0, max_iter=5, random_state=0).fit(X)
 
     assert -ae.score(X) <= pca_error(X, 2) * (1 + 1e-6)
 
 
-def test_callbacks_of_skorch_take_part(X):
+def test_callbacks_of_skorch_are_called(X):
     from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
 
     sizes = []
@@ -344,11 +344,11 @@ def test_callbacks_of_skorch_take_part(X):
     assert (stopped.history_["stage"] == "validate").sum() < 50
 
 
-# Data of every kind.
+# Data.
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 3, 5, 33, 65])
-def test_few_rows(X, n_samples):
+def test_small_n_samples(X, n_samples):
     ae = quick(2).fit(X[:n_samples])
 
     assert ae.transform(X).shape == (200, 2)
@@ -356,7 +356,7 @@ def test_few_rows(X, n_samples):
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "change",
     [
         lambda X: np.column_stack([X, X, np.full(len(X), 7.0)]),
         lambda X: np.where(np.arange(len(X))[:, None] == 5, 1e6, X),
@@ -369,12 +369,12 @@ def test_few_rows(X, n_samples):
     ],
     ids=["double", "outlier", "huge", "tiny", "int", "bool", "half", "order"],
 )
-def test_awkward_values(X, spoil):
-    awkward = spoil(X)
-    ae = quick(2).fit(awkward)
+def test_extreme_values(X, change):
+    extreme = change(X)
+    ae = quick(2).fit(extreme)
 
-    assert np.isfinite(ae.transform(awkward)).all()
-    assert -ae.score(awkward) <= 1.01 * pca_error(awkward.astype(float), 2) + 1e-12
+    assert np.isfinite(ae.transform(extreme)).all()
+    assert -ae.score(extreme) <= 1.01 * pca_error(extreme.astype(float), 2) + 1e-12
 
 
 def test_constant_data(X):
@@ -399,7 +399,7 @@ def test_a_memory_map_is_read_only_and_stays_so(X, tmp_path):
     assert_array_equal(quick(2).fit(mapped).transform(mapped), quick(2).fit_transform(X))
 
 
-def test_frames_in_frames_out(X):
+def test_supports_dataframes(X):
     frame = pd.DataFrame(X, columns=list("abcde"))
     ae = quick(2).set_output(transform="pandas").fit(frame)
 
@@ -448,7 +448,7 @@ def test_reconstruct_is_inverse_transform_of_transform(X, dtype, init):
     assert_allclose(returned, ae.reconstruct(X.astype(dtype)), rtol=1e-4, atol=1e-5)
 
 
-def test_a_column_that_was_constant_may_hold_anything_later(X):
+def test_values_of_constant_features_do_not_change_codes(X):
     padded = np.column_stack([X, np.full(len(X), 7.0)])
     ae = AutoencoderTransformer(2, random_state=0).fit(padded)
     later = padded.copy()
@@ -501,16 +501,16 @@ def test_builders_of_other_precisions_are_converted(X):
     assert quick(2, encoder=in_double).fit_transform(X).shape == (200, 2)
 
 
-def test_nothing_to_train_is_said(X):
+def test_networks_without_parameters_are_rejected(X):
     nothing = {"encoder": without_parameters, "decoder": without_parameters}
     with pytest.raises(ValueError, match="have no parameters to train"):
         quick(2, init="random", **nothing).fit(X)
 
 
-# In company.
+# In pipelines, searches and pickles.
 
 
-def test_in_a_grid_search_beside_pca(X):
+def test_in_a_grid_search_with_pca(X):
     y = X[:, 0] > 0
     pipeline = Pipeline(
         [("scale", StandardScaler()), ("reduce", PCA()), ("knn", KNeighborsClassifier())]
@@ -561,7 +561,7 @@ def _dumped(ae):
 
 
 @pytest.mark.parametrize("n_components", [2, 32])
-def test_a_pickle_is_the_weights_and_little_more(n_components):
+def test_a_pickle_is_hardly_larger_than_the_weights(n_components):
     X = np.random.RandomState(0).normal(size=(2500, 300))
     ae = AutoencoderTransformer(n_components, max_iter=1, random_state=0).fit(X)
     ae.transform(X)
@@ -586,7 +586,7 @@ def test_global_random_states_are_neither_used_nor_changed(X):
     assert_array_equal(quick(2).fit(X).transform(X), first)
 
 
-def test_fits_in_threads_do_not_disturb_each_other(X):
+def test_fits_in_threads_are_independent(X):
     expected = [
         quick(2, encoder=with_dropout).set_params(random_state=seed).fit_transform(X)
         for seed in range(4)
@@ -602,11 +602,11 @@ def test_fits_in_threads_do_not_disturb_each_other(X):
         assert_array_equal(result, alone)
 
 
-# Errors, each naming the value, the expectation and the way out.
+# Errors.
 
 
 @pytest.mark.parametrize(
-    "spoil, message",
+    "change, message",
     [
         (lambda X: np.where(X > 0.9, np.nan, X), "Input X contains NaN"),
         (lambda X: np.where(X > 0.9, np.inf, X), "Input X contains infinity"),
@@ -616,9 +616,9 @@ def test_fits_in_threads_do_not_disturb_each_other(X):
         (lambda X: X[:0], r"Found array with 0 sample\(s\)"),
     ],
 )
-def test_bad_x(X, spoil, message):
+def test_bad_x(X, change, message):
     with pytest.raises(ValueError, match=message):
-        quick(2).fit(spoil(X))
+        quick(2).fit(change(X))
 
 
 def too_wide(n_in, n_out):
@@ -659,7 +659,7 @@ def test_bad_parameters(X, parameters, message):
         quick(**{"n_components": 2, **parameters}).fit(X)
 
 
-def test_grey_values_are_told_to_be_divided(X):
+def test_the_error_for_grey_values_suggests_scaling(X):
     with pytest.raises(ValueError, match="Divide X by 255"):
         quick(2, loss="bernoulli").fit(np.abs(X) * 100)
 
@@ -686,7 +686,7 @@ def test_a_failed_fit_keeps_the_earlier_one(X):
 
 
 class Interrupts(nn.Linear):
-    """Ctrl-C in the middle of training."""
+    """Raises KeyboardInterrupt (Ctrl-C) in training."""
 
     def forward(self, x):
         if self.training:
@@ -698,7 +698,7 @@ def interrupting(n_in, n_out):
     return Interrupts(n_in, n_out)
 
 
-def test_ctrl_c_gets_through_and_harms_nothing(X):
+def test_keyboard_interrupt_keeps_the_earlier_fit(X):
     ae = quick(2)
     with pytest.raises(KeyboardInterrupt):
         clone(ae).set_params(encoder=interrupting).fit(X)
@@ -711,8 +711,8 @@ def test_ctrl_c_gets_through_and_harms_nothing(X):
         clone(ae).transform(X)
 
 
-class BlowsUp(nn.Linear):
-    """Gives infinity from the fifth training step on."""
+class Diverges(nn.Linear):
+    """Returns infinity after the fifth training step."""
 
     n_calls = 0
 
@@ -722,13 +722,13 @@ class BlowsUp(nn.Linear):
         return super().forward(x) + (torch.inf if bad else 0.0)
 
 
-def blowing_up(n_in, n_out):
-    return BlowsUp(n_in, n_out)
+def diverging(n_in, n_out):
+    return Diverges(n_in, n_out)
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
-def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(X, early_stopping):
-    ae = quick(2, decoder=blowing_up, early_stopping=early_stopping)
+def test_a_loss_that_is_not_finite_keeps_the_last_finite_weights(X, early_stopping):
+    ae = quick(2, decoder=diverging, early_stopping=early_stopping)
 
     with pytest.warns(ConvergenceWarning, match="no longer finite.*Lower learning_rate"):
         ae.fit(X)
@@ -736,7 +736,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(X, early_stopping
     assert np.isfinite(ae.reconstruct(X)).all()
 
 
-def test_no_thread_is_left_behind(X):
+def test_no_thread_remains_after_fit(X):
     before = threading.active_count()
     quick(2).fit(X)
     assert threading.active_count() == before

@@ -1,4 +1,4 @@
-"""ContractiveAE: its penalty against jacrev, and codes that hold still."""
+"""ContractiveAE: its penalty agrees with jacrev and makes codes less sensitive."""
 
 from functools import partial
 
@@ -19,8 +19,8 @@ from skae._deterministic.jacobian import (
     ContractiveGradient,
     ContractiveLoss,
     ContractiveModule,
-    directions,
-    whitener,
+    probe_directions,
+    whitening_matrix,
 )
 from skae._nn.backprop import KNOWN, written_out
 from skae._training.inference import module_for
@@ -32,10 +32,10 @@ quick = partial(ContractiveAE, max_iter=3, random_state=0)
 
 
 def jacobians(module, x):
-    """Of whitened codes by rows, one by one; the covariance is that of these rows."""
+    """Jacobian of the whitened code of each sample; the covariance is that of x."""
     with torch.no_grad():
-        matrix = whitener(module.to_code(x))
-    return matrix @ vmap(jacrev(lambda row: module.to_code(row[None])[0]))(x)
+        matrix = whitening_matrix(module.to_code(x))
+    return matrix @ vmap(jacrev(lambda sample: module.to_code(sample[None])[0]))(x)
 
 
 # The penalty.
@@ -73,7 +73,7 @@ def test_gradient_is_that_of_autograd(activation, loss, kind, k, n_samples, seed
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_it_is_exact_for_few_components(k):
+def test_the_penalty_is_exact_for_few_components(k):
     torch.manual_seed(0)
     module = autoencoder("silu", "path", ContractiveModule, k).eval()
     module.encoder.update_range(4 * torch.ones(2, D) * torch.tensor([[1.0], [-1.0]]))
@@ -86,7 +86,7 @@ def test_it_is_exact_for_few_components(k):
 
 
 @pytest.mark.parametrize("k", [3, 6])
-def test_it_is_right_in_the_mean_for_many(k):
+def test_the_penalty_is_unbiased_for_many_components(k):
     torch.manual_seed(0)
     module = autoencoder("tanh", "network", ContractiveModule, k)
     module.generator = torch.Generator().manual_seed(0)
@@ -101,7 +101,7 @@ def test_it_is_right_in_the_mean_for_many(k):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 5), st.integers(0, 2**31 - 1))
-def test_neither_shrinking_nor_mixing_codes_changes_it(k, seed):
+def test_the_penalty_is_invariant_to_linear_maps_of_the_code(k, seed):
     torch.manual_seed(seed)
     code = torch.randn(200, k).double()
     mixing = torch.eye(k) + 0.3 * torch.randn(k, k) / k
@@ -110,16 +110,16 @@ def test_neither_shrinking_nor_mixing_codes_changes_it(k, seed):
     slopes = torch.randn(200, k, D).double()
     moved = torch.einsum("nkd,kj->njd", slopes, (mixing * scales).double())
 
-    before = (whitener(code) @ slopes).square().sum()
-    after = (whitener(other) @ moved).square().sum()
+    before = (whitening_matrix(code) @ slopes).square().sum()
+    after = (whitening_matrix(other) @ moved).square().sum()
 
     torch.testing.assert_close(before, after, rtol=0.05, atol=0)
 
 
 def test_directions_are_unit_vectors_or_signs():
-    units = directions(torch.zeros(4, 2), None)
+    units = probe_directions(torch.zeros(4, 2), None)
     assert_array_equal(units.sum(dim=1), 4 * np.eye(2))
-    signs = directions(torch.zeros(1000, 5), torch.Generator().manual_seed(0))
+    signs = probe_directions(torch.zeros(1000, 5), torch.Generator().manual_seed(0))
     assert signs.shape == (1, 1000, 5)
     assert set(signs.unique().tolist()) == {-1.0, 1.0}
     assert abs(signs.mean()) < 0.05
@@ -131,23 +131,23 @@ def test_every_activation_has_a_second_derivative():
     assert KNOWN[ContractiveModule, ContractiveLoss] is ContractiveGradient
 
 
-# What it is for.
+# Effect on codes and reconstructions.
 
 
 def sensitivity(estimator, X):
-    """Root mean squared Jacobians, of codes scaled by their deviation and of rows."""
+    """RMS Jacobian norms of standardised codes, and of reconstructions."""
     module = module_for(estimator.module_, torch.float64)
     X = torch.tensor(X)
     with torch.no_grad():
         code = vmap(jacrev(lambda x: module.encode(x[None])[0]))(X)
-        rows = vmap(jacrev(lambda x: module.reconstruct(x[None])[0]))(X)
+        reconstruction = vmap(jacrev(lambda x: module.reconstruct(x[None])[0]))(X)
         spread = module.encode(X).std(dim=0)
-    code = code / spread[:, None]
-    return [float(j.square().sum((1, 2)).mean().sqrt()) for j in (code, rows)]
+    jacobians = code / spread[:, None], reconstruction
+    return [float(j.square().sum((1, 2)).mean().sqrt()) for j in jacobians]
 
 
 @pytest.mark.slow
-def test_codes_and_rows_hold_stiller_the_larger_the_penalty():
+def test_a_larger_penalty_makes_codes_and_reconstructions_less_sensitive():
     X = load_digits().data
     X = StandardScaler().fit_transform(X[:, X.std(axis=0) > 0])
     plain = AutoencoderTransformer(8, random_state=0).fit(X[:1400])
@@ -156,14 +156,14 @@ def test_codes_and_rows_hold_stiller_the_larger_the_penalty():
         for penalty in (0.0, 0.01, 0.1, 1.0)
     ]
 
-    of_codes, of_rows = zip(*(sensitivity(f, X[1400:]) for f in fits), strict=True)
+    of_codes, of_outputs = zip(*(sensitivity(f, X[1400:]) for f in fits), strict=True)
 
-    assert (np.diff(of_codes) < 0).all() and (np.diff(of_rows) < 0).all()
-    assert of_codes[2] < 0.75 * of_codes[0] and of_rows[2] < 0.75 * of_rows[0]
+    assert (np.diff(of_codes) < 0).all() and (np.diff(of_outputs) < 0).all()
+    assert of_codes[2] < 0.75 * of_codes[0] and of_outputs[2] < 0.75 * of_outputs[0]
     assert fits[2].score(X[1400:]) > 1.1 * plain.score(X[1400:])
 
 
-def test_codes_hold_still_under_noise_that_leaves_the_box_of_clean_rows():
+def test_codes_are_robust_to_noise_beyond_the_training_range():
     X = load_digits().data
     X = StandardScaler().fit_transform(X[:, X.std(axis=0) > 0])
     noise = np.random.RandomState(0).normal(size=(397, X.shape[1]))
@@ -176,8 +176,8 @@ def test_codes_hold_still_under_noise_that_leaves_the_box_of_clean_rows():
     assert moved[1] < 0.7 * moved[0]
 
 
-def test_a_linear_code_is_as_still_as_its_variance_allows(low_rank_X):
-    # Of whitened linear codes the norm is the sum of inverse eigenvalues, least for PCA.
+def test_a_linear_code_is_pca(low_rank_X):
+    # The norm of whitened linear codes is the sum of inverse eigenvalues, least for PCA.
     X = StandardScaler().fit_transform(low_rank_X)
     linear = ContractiveAE(
         3, hidden_layer_sizes=(), penalty=0.01, max_iter=30, random_state=0
@@ -187,16 +187,16 @@ def test_a_linear_code_is_as_still_as_its_variance_allows(low_rank_X):
     assert_allclose(sensitivity(linear, X)[0], expected, rtol=0.02)
 
 
-def test_a_wide_code_does_not_copy_its_input(X):
+def test_an_overcomplete_code_does_not_copy_its_input(X):
     rng = np.random.RandomState(1)
-    spoilt = X + 0.5 * X.std(axis=0) * rng.normal(size=X.shape)
+    corrupted = X + 0.5 * X.std(axis=0) * rng.normal(size=X.shape)
     wide = ContractiveAE(6, penalty=0.3, random_state=0).fit(X[:150])
 
-    mended = np.square(wide.reconstruct(spoilt) - X)[150:].mean()
-    assert mended < 0.8 * np.square(spoilt - X)[150:].mean()
+    denoised = np.square(wide.reconstruct(corrupted) - X)[150:].mean()
+    assert denoised < 0.8 * np.square(corrupted - X)[150:].mean()
 
 
-# The contract.
+# API.
 
 
 def test_without_penalty_it_is_the_plain_autoencoder(X):
@@ -206,7 +206,7 @@ def test_without_penalty_it_is_the_plain_autoencoder(X):
     assert_allclose(contractive.score(X), quick_plain.score(X), rtol=1e-3)
 
 
-def test_says_how_sensitive_it_was(X):
+def test_history_contains_the_sensitivity(X):
     history = quick(2).fit(X).history_
 
     assert np.isfinite(history["train_sensitivity"]).all()
@@ -225,7 +225,7 @@ def test_a_penalty_can_change_between_fits(X):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7])
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (33, 4), (5, 8)])
-def test_odd_shapes(shape, k):
+def test_edge_case_shapes(shape, k):
     X = np.random.RandomState(0).normal(size=shape)
     X[:, 0] = 7.0  # constant
     contractive = quick(k, batch_size=32).fit(X)
@@ -234,7 +234,7 @@ def test_odd_shapes(shape, k):
     assert np.isfinite(contractive.history_["train_loss"]).all()
 
 
-def test_refuses_what_makes_no_sense(X):
+def test_rejects_invalid_parameters(X):
     with pytest.raises(ValueError, match="penalty"):
         quick(penalty=-1.0).fit(X)
     with pytest.raises(ValueError, match="requires values in"):

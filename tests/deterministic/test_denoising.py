@@ -1,4 +1,4 @@
-"""DenoisingAE: against the best linear denoiser, and on noise that is really there."""
+"""DenoisingAE: compared with the best linear denoiser, and with PCA on digits."""
 
 import pickle
 from functools import partial
@@ -47,10 +47,10 @@ def error(estimator, X, clean):
     return np.square(estimator.reconstruct(X) - clean).mean()
 
 
-def least_of_pca(X, spoilt, clean):
-    """The error of the PCA whose number of components suits the test rows best."""
+def best_pca_error(X, corrupted, clean):
+    """Error of PCA with the best number of components for the test samples."""
     pca = PCA().fit(X)
-    codes = pca.transform(spoilt)
+    codes = pca.transform(corrupted)
     projections = (
         codes[:, :k] @ pca.components_[:k] + pca.mean_ for k in (2, 4, 8, 16, 24, 32, 64)
     )
@@ -60,38 +60,38 @@ def least_of_pca(X, spoilt, clean):
 # Known answers.
 
 
-def gaussian_rows(n_samples):
+def gaussian_samples(n_samples):
     rng = np.random.RandomState(0)
     mixing = rng.normal(size=(4, 4))
     X = rng.normal(size=(n_samples, 4)) @ mixing + [5.0, -3.0, 100.0, 0.0]
     covariance = mixing.T @ mixing
     noise = np.diag(0.5**2 * np.diag(covariance))
     wiener = np.linalg.solve(covariance + noise, covariance)
-    # What the best linear denoiser leaves, of all that there are.
+    # Mean squared error of the best linear denoiser (Wiener filter).
     least = np.trace(covariance - covariance @ wiener) / 4
-    spoilt = X + rng.normal(size=X.shape) * np.sqrt(np.diag(noise))
-    return X, spoilt, least
+    corrupted = X + rng.normal(size=X.shape) * np.sqrt(np.diag(noise))
+    return X, corrupted, least
 
 
-def test_training_starts_at_the_best_linear_denoiser():
-    X, spoilt, least = gaussian_rows(20_000)
+def test_is_initialized_at_the_best_linear_denoiser():
+    X, corrupted, least = gaussian_samples(20_000)
 
     denoiser = untrained(4, noise_level=0.5).fit(X)
 
-    assert_allclose(error(denoiser, spoilt, X), least, rtol=0.03)
-    assert np.square(spoilt - X).mean() > 1.2 * least
+    assert_allclose(error(denoiser, corrupted, X), least, rtol=0.03)
+    assert np.square(corrupted - X).mean() > 1.2 * least
 
 
-def test_a_linear_network_finds_it_from_a_random_start():
-    X, spoilt, least = gaussian_rows(4_000)
+def test_a_linear_network_converges_to_it_from_random_weights():
+    X, corrupted, least = gaussian_samples(4_000)
     linear = DenoisingAE(
         4, noise_level=0.5, hidden_layer_sizes=(), init="random", max_iter=60
     )
 
-    assert_allclose(error(linear.fit(X), spoilt, X), least, rtol=0.05)
+    assert_allclose(error(linear.fit(X), corrupted, X), least, rtol=0.05)
 
 
-def test_paired_training_starts_at_a_ridge_regression():
+def test_paired_training_is_initialized_at_a_ridge_regression():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(500, 6)) * [3, 2, 1, 1, 1, 1]
     Y = 1e3 + X @ rng.normal(size=(6, 9)) + rng.normal(size=(500, 9))
@@ -104,7 +104,7 @@ def test_paired_training_starts_at_a_ridge_regression():
     assert np.abs(paired.reconstruct(X) - expected).max() < 0.1
 
 
-def test_targets_of_pure_noise_are_not_fitted_at_the_start():
+def test_initial_weights_do_not_fit_targets_of_pure_noise():
     rng = np.random.RandomState(0)
     X, Y = rng.normal(size=(60, 40)), rng.normal(size=(60, 5))
 
@@ -127,7 +127,7 @@ def as_given(n_features):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, darken])
-def test_it_is_the_same_in_any_units(kind):
+def test_corruption_does_not_depend_on_units(kind):
     rng = np.random.RandomState(0)
     X = torch.tensor(rng.normal(size=(500, 3)) * [1, 100, 0.01] + [1e9, 50, 1])
     units = Standardizer(X.mean(0) + 1, X.std(0) * 2)
@@ -143,27 +143,29 @@ def test_it_is_the_same_in_any_units(kind):
 
 @settings(deadline=None, max_examples=30)
 @given(level=st.floats(0.0, 1.0), seed=st.integers(0, 99), kind=st.sampled_from([*KINDS]))
-def test_levels_say_how_much(level, seed, kind):
+def test_noise_level_is_the_size_of_the_corruption(level, seed, kind):
     X = torch.tensor(np.random.RandomState(0).normal(size=(400, 5)) + 3)
     corruption = make(kind, (level, level), X, as_given(5))
 
-    spoilt = corruption(X, torch.Generator().manual_seed(seed))
+    corrupted = corruption(X, torch.Generator().manual_seed(seed))
 
     if kind == "gaussian":
-        assert_allclose((spoilt - X).std(), level * X.std(0).mean(), rtol=0.1, atol=1e-9)
+        assert_allclose(
+            (corrupted - X).std(), level * X.std(0).mean(), rtol=0.1, atol=1e-9
+        )
     else:
-        share = (spoilt != X).double().mean()
+        share = (corrupted != X).double().mean()
         assert abs(share - level) < 0.05
     if kind == "masking":
-        assert set(spoilt[spoilt != X].tolist()) <= {0.0}
+        assert set(corrupted[corrupted != X].tolist()) <= {0.0}
     if kind == "salt_pepper":
         least, largest = X.aminmax(dim=0)
-        assert ((spoilt == X) | (spoilt == least) | (spoilt == largest)).all()
+        assert ((corrupted == X) | (corrupted == least) | (corrupted == largest)).all()
     if kind == "swap":
-        assert all(np.isin(spoilt[:, j], X[:, j]).all() for j in range(5))
+        assert all(np.isin(corrupted[:, j], X[:, j]).all() for j in range(5))
 
 
-def test_a_range_gives_each_row_a_level_of_its_own():
+def test_a_range_draws_a_noise_level_per_sample():
     X = torch.zeros(4_000, 50)
     X[::2] = 1.0
     masking = make("masking", (0.2, 0.8), X + 1, as_given(50))
@@ -174,18 +176,18 @@ def test_a_range_gives_each_row_a_level_of_its_own():
     assert abs(shares.mean() - 0.5) < 0.01
 
 
-def test_spoilt_rows_are_the_same_at_each_look():
+def test_corrupted_datasets_are_reproducible():
     X = np.random.RandomState(0).normal(size=(30, 2))
-    rows = CorruptedDataset(Dataset(X), make("gaussian", (0.5, 0.5), X, as_given(2)))
+    corrupted = CorruptedDataset(Dataset(X), make("gaussian", (0.5, 0.5), X, as_given(2)))
 
-    assert_array_equal(rows[5:20].x, rows[5:20].x)
-    assert_array_equal(rows[5:20].target, X[5:20])
-    assert not (rows[5:20].x == rows[6:21].x).any()
-    assert len(rows.subset(np.arange(4))) == 4
+    assert_array_equal(corrupted[5:20].x, corrupted[5:20].x)
+    assert_array_equal(corrupted[5:20].target, X[5:20])
+    assert not (corrupted[5:20].x == corrupted[6:21].x).any()
+    assert len(corrupted.subset(np.arange(4))) == 4
 
 
 @pytest.mark.parametrize("kind", [*KINDS, darken])
-def test_statistics_of_sparse_rows_are_those_of_dense_ones(kind):
+def test_sparse_and_dense_data_give_the_same_fit(kind):
     X = np.random.RandomState(0).poisson(0.3, (200, 6)).astype(float)
     fits = [
         quick(2, corruption=kind).fit(form(X)) for form in (np.array, sparse.csr_array)
@@ -194,55 +196,57 @@ def test_statistics_of_sparse_rows_are_those_of_dense_ones(kind):
     assert_allclose(fits[0].transform(X), fits[1].transform(X), rtol=1e-6)
 
 
-# What it is for.
+# Denoising.
 
 
 @pytest.mark.parametrize("kind", [*KINDS, darken])
-def test_mends_rows_better_than_any_pca(kind, digits):
+def test_denoises_better_than_any_pca(kind, digits):
     X, X_test = digits
     level = {"gaussian": 1.0}.get(kind, 0.3)
     corruption = make(kind, (level, level), X, as_given(64))
-    spoilt = corruption(torch.tensor(X_test), torch.Generator().manual_seed(5)).numpy()
+    corrupted = corruption(torch.tensor(X_test), torch.Generator().manual_seed(5)).numpy()
 
     denoiser = DenoisingAE(32, corruption=kind, noise_level=level, random_state=0).fit(X)
 
-    assert error(denoiser, spoilt, X_test) < 0.8 * least_of_pca(X, spoilt, X_test)  # 1 dB
+    assert error(denoiser, corrupted, X_test) < 0.8 * best_pca_error(
+        X, corrupted, X_test
+    )  # 1 dB
 
 
-def test_a_code_wider_than_the_rows_does_not_copy_them(X, recwarn):
+def test_an_overcomplete_code_does_not_copy_its_input(X, recwarn):
     rng = np.random.RandomState(1)
-    spoilt = X + 0.5 * X.std(axis=0) * rng.normal(size=X.shape)
+    corrupted = X + 0.5 * X.std(axis=0) * rng.normal(size=X.shape)
     wide = DenoisingAE(10, noise_level=0.5, random_state=0).fit(X[:150])
     assert not recwarn.list
 
     with pytest.warns(match="should be less than n_features"):
         copier = AutoencoderTransformer(10, random_state=0).fit(X[:150])
 
-    noise = np.square(spoilt - X)[150:].mean()
-    assert error(wide, spoilt[150:], X[150:]) < 0.6 * noise
-    assert error(copier, spoilt[150:], X[150:]) > 0.8 * noise
+    noise = np.square(corrupted - X)[150:].mean()
+    assert error(wide, corrupted[150:], X[150:]) < 0.6 * noise
+    assert error(copier, corrupted[150:], X[150:]) > 0.8 * noise
 
 
-def test_noise_where_rows_were_constant_spoils_nothing(digits):
+def test_noise_on_constant_features_does_no_harm(digits):
     X, X_test = digits
     noise = partial(_uniform_noise, size=4.0)
     denoiser = DenoisingAE(32, corruption=noise, random_state=0).fit(X)
     assert (X.std(axis=0) == 0).any()
 
-    spoilt = noise(torch.tensor(X_test), torch.Generator().manual_seed(5)).numpy()
+    corrupted = noise(torch.tensor(X_test), torch.Generator().manual_seed(5)).numpy()
 
-    assert error(denoiser, spoilt, X_test) < 0.9 * least_of_pca(X, spoilt, X_test)
+    assert error(denoiser, corrupted, X_test) < 0.9 * best_pca_error(X, corrupted, X_test)
 
 
 def _uniform_noise(x, generator, size):
     return x + size * torch.empty_like(x).normal_(generator=generator)
 
 
-def test_learns_from_pairs_of_another_width(digits):
+def test_paired_targets_may_have_another_number_of_features(digits):
     X, X_test = digits
 
-    def coarse(rows):
-        return rows.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
+    def coarse(X):
+        return X.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
 
     ridge = Ridge(10.0).fit(coarse(X), X)
     paired = DenoisingAE(16, corruption="paired", random_state=0).fit(coarse(X), X)
@@ -257,10 +261,10 @@ def test_learns_from_pairs_of_another_width(digits):
     assert_allclose(reconstruction_r2(paired, coarse(X_test), X_test), r2)
 
 
-# The contract.
+# API.
 
 
-def test_draws_nothing_once_it_is_fitted(X):
+def test_inference_is_deterministic(X):
     denoiser = quick(2, noise_level=2.0).fit(X)
 
     assert_array_equal(denoiser.reconstruct(X), denoiser.reconstruct(X))
@@ -287,7 +291,7 @@ def test_labels_are_ignored_unless_paired(X):
     )
 
 
-def test_codes_and_rows_scale_with_the_data(X):
+def test_codes_scale_with_the_data(X):
     denoisers = [quick(2).fit(scale * X) for scale in (1, 1024)]
     codes = [d.transform(s * X) for d, s in zip(denoisers, (1, 1024), strict=True)]
 
@@ -298,7 +302,7 @@ def test_codes_and_rows_scale_with_the_data(X):
     "shape", [(1, 3), (2, 1), (5, 8), (33, 4)], ids=lambda s: f"{s[0]}x{s[1]}"
 )
 @pytest.mark.parametrize("kind", [*KINDS, "paired"])
-def test_odd_shapes(shape, kind):
+def test_edge_case_shapes(shape, kind):
     X = np.random.RandomState(0).normal(size=shape)
     X[:, 0] = 7.0  # constant
     denoiser = quick(6, corruption=kind, batch_size=32).fit(X, 2 * X)
@@ -307,7 +311,7 @@ def test_odd_shapes(shape, kind):
     assert np.isfinite(denoiser.transform(1e6 * X)).all()
 
 
-def test_goes_through_pickle_clone_search_and_parts(X):
+def test_supports_pickle_clone_search_and_partial_fit(X):
     denoiser = quick(2, corruption=darken).fit(X)
     again = pickle.loads(pickle.dumps(denoiser))
     assert_array_equal(again.transform(X), denoiser.transform(X))
@@ -339,12 +343,12 @@ def test_goes_through_pickle_clone_search_and_parts(X):
         ({"loss": "bernoulli"}, "requires values in \\[0, 1\\]"),
     ],
 )
-def test_refuses_what_makes_no_sense(parameters, message, X):
+def test_rejects_invalid_parameters(parameters, message, X):
     with pytest.raises(ValueError, match=message):
         quick(2, **parameters).fit(X)
 
 
-def test_refuses_targets_that_do_not_fit(X):
+def test_rejects_invalid_targets(X):
     paired = quick(2, corruption="paired")
     with pytest.raises(ValueError, match="2D array"):
         paired.fit(X, X[:, 0])
@@ -392,7 +396,7 @@ def _infinite(x, generator):
     return x / 0
 
 
-def test_a_network_may_spoil_rows_and_is_not_trained(X):
+def test_a_network_that_corrupts_is_not_trained(X):
     layer = torch.nn.Linear(5, 5).double()
     before = layer.weight.detach().clone()
 
@@ -414,7 +418,7 @@ class _Layer(torch.nn.Module):
 
 
 @pytest.mark.parametrize("scale", [1e-100, 1e-40, 1e40, 1e100])
-def test_any_scale_will_do(scale, X):
+def test_codes_scale_with_extreme_units(scale, X):
     codes = quick(2).fit(X).transform(X)
 
     assert_allclose(
@@ -422,13 +426,13 @@ def test_any_scale_will_do(scale, X):
     )
 
 
-def test_the_scorer_finds_a_denoiser_of_pairs_behind_other_steps(X):
+def test_reconstruction_r2_supports_paired_denoisers_in_pipelines(X):
     Y = X[:, :3] + 1
     paired = DenoisingAE(3, corruption="paired", max_iter=5, random_state=0)
     pipeline = make_pipeline(StandardScaler(), paired).fit(X, Y)
     search = GridSearchCV(pipeline, {}, cv=2).fit(X, Y)
-    mended = pipeline[-1].reconstruct(pipeline[0].transform(X))
-    r2 = 1 - np.square(mended - Y).sum() / np.square(Y - Y.mean(axis=0)).sum()
+    denoised = pipeline[-1].reconstruct(pipeline[0].transform(X))
+    r2 = 1 - np.square(denoised - Y).sum() / np.square(Y - Y.mean(axis=0)).sum()
 
     assert_allclose(reconstruction_r2(pipeline, X, Y), r2)
     assert_allclose(reconstruction_r2(search, X, Y), r2)
@@ -441,42 +445,42 @@ def test_bernoulli_gives_probabilities(digits):
         for kind in ("masking", "paired")
     ]
     for fitted in fits:
-        mended = fitted.reconstruct(X)
-        assert mended.min() >= 0 and mended.max() <= 1
+        denoised = fitted.reconstruct(X)
+        assert denoised.min() >= 0 and denoised.max() <= 1
     with pytest.raises(ValueError, match="and y has values"):
         quick(8, loss="bernoulli", corruption="paired").fit(X, 2 * X)
-    start = untrained(8, loss="bernoulli", corruption="masking").fit(X)
-    assert error(start, X, X) < X.var()
+    initial = untrained(8, loss="bernoulli", corruption="masking").fit(X)
+    assert error(initial, X, X) < X.var()
 
 
-def test_without_noise_the_start_is_pca():
-    X, _, _ = gaussian_rows(500)
-    start = untrained(2, noise_level=0.0).fit(X)
+def test_without_noise_it_is_initialized_at_pca():
+    X, _, _ = gaussian_samples(500)
+    initial = untrained(2, noise_level=0.0).fit(X)
     pca = PCA(2).fit(X)
 
     projected = pca.inverse_transform(pca.transform(X))
-    assert_allclose(start.reconstruct(X), projected, rtol=1e-4)
-    assert_allclose(start.transform(X), pca.transform(X), rtol=1e-4, atol=1e-4)
+    assert_allclose(initial.reconstruct(X), projected, rtol=1e-4)
+    assert_allclose(initial.transform(X), pca.transform(X), rtol=1e-4, atol=1e-4)
 
 
-def test_a_narrow_code_starts_at_the_best_map_of_its_rank():
-    X, spoilt, _ = gaussian_rows(20_000)
+def test_an_undercomplete_code_is_initialized_at_the_best_map_of_its_rank():
+    X, corrupted, _ = gaussian_samples(20_000)
     covariance, noise = np.cov(X.T), np.diag(0.25 * X.var(axis=0))
     wiener = np.linalg.solve(covariance + noise, covariance)
     axes = np.linalg.eigh(wiener.T @ (covariance + noise) @ wiener)[1][:, -2:]
     centre = X.mean(axis=0)
-    least = np.square((spoilt - centre) @ wiener @ axes @ axes.T + centre - X).mean()
+    least = np.square((corrupted - centre) @ wiener @ axes @ axes.T + centre - X).mean()
 
     denoiser = untrained(2, noise_level=0.5).fit(X)
 
-    assert_allclose(error(denoiser, spoilt, X), least, rtol=0.005)
+    assert_allclose(error(denoiser, corrupted, X), least, rtol=0.005)
 
 
-def test_wide_rows_are_reduced_before_they_are_regressed_on(monkeypatch):
-    X, spoilt, least = gaussian_rows(20_000)
+def test_many_features_are_reduced_before_the_regression(monkeypatch):
+    X, corrupted, least = gaussian_samples(20_000)
     monkeypatch.setattr(statistics_module, "WIDE_REGRESSION", 3)
 
     denoiser = untrained(3, noise_level=0.5).fit(X)
 
-    assert least < error(denoiser, spoilt, X) < np.square(spoilt - X).mean()
+    assert least < error(denoiser, corrupted, X) < np.square(corrupted - X).mean()
     assert denoiser.transform(X).shape == (20_000, 3)

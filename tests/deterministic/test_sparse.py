@@ -1,4 +1,4 @@
-"""SparseAE: few active components, and the directions that made the rows."""
+"""SparseAE recovers planted directions with few active components per sample."""
 
 import pickle
 from functools import partial
@@ -20,7 +20,7 @@ from torch import nn
 
 from skae import ContractiveAE, DenoisingAE, SparseAE
 from skae._deterministic.sparsity import (
-    PATIENCE,
+    DEAD_AFTER,
     SPARSITIES,
     SparseLoss,
     SparseModule,
@@ -44,7 +44,7 @@ def digits():
 
 
 def planted(n_samples, n_directions=24, n_features=12, n_active=2):
-    """Rows that are sums of few directions, with positive weights."""
+    """Samples that are positive combinations of few directions."""
     rng = np.random.RandomState(0)
     directions = rng.normal(size=(n_directions, n_features))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -58,7 +58,7 @@ def planted(n_samples, n_directions=24, n_features=12, n_active=2):
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
-def test_finds_the_directions_that_rows_are_made_of(sparsity):
+def test_recovers_the_planted_directions(sparsity):
     X, directions = planted(6_000)
 
     fitted = SparseAE(24, n_active=2, sparsity=sparsity, random_state=0).fit(X[:5_000])
@@ -70,83 +70,85 @@ def test_finds_the_directions_that_rows_are_made_of(sparsity):
     assert fitted.dead_units_ == 0
 
 
-def test_starts_at_the_principal_components_that_say_most_of_each_row(digits):
+def test_is_initialized_at_the_largest_principal_components_of_each_sample(digits):
     X, X_test = digits
-    start = untrained(128, n_active=6, sparsity="topk").fit(X)
+    initial = untrained(128, n_active=6, sparsity="topk").fit(X)
 
     pca = PCA().fit(X)
     codes = pca.transform(X_test)
     small = np.abs(codes).argsort(axis=1)[:, :-6]
     np.put_along_axis(codes, small, 0.0, axis=1)
-    assert_allclose(start.reconstruct(X_test), pca.inverse_transform(codes), atol=1e-4)
+    assert_allclose(initial.reconstruct(X_test), pca.inverse_transform(codes), atol=1e-4)
     six = PCA(6).fit(X)
     error = np.square(X_test - six.inverse_transform(six.transform(X_test))).mean(axis=1)
-    assert (-start.score_samples(X_test) <= error + 1e-6).all()
+    assert (-initial.score_samples(X_test) <= error + 1e-6).all()
 
 
-def test_training_is_worth_it(digits):
+def test_training_improves_on_the_initialization(digits):
     X, X_test = digits
-    start = untrained(128, n_active=6).fit(X)
+    initial = untrained(128, n_active=6).fit(X)
     trained = SparseAE(128, n_active=6, random_state=0).fit(X)
 
-    assert trained.score(X_test) > 0.85 * start.score(X_test)
+    assert trained.score(X_test) > 0.85 * initial.score(X_test)
     assert trained.dead_units_ <= 3
     assert_allclose((trained.transform(X_test) > 0).sum(axis=1).mean(), 6, rtol=0.15)
 
 
 @pytest.mark.parametrize("n_samples", [600, 2_100])
-def test_held_out_rows_set_the_threshold_where_training_rows_would_mislead(n_samples):
+def test_the_threshold_is_calibrated_on_held_out_samples(n_samples):
     rng = np.random.RandomState(0)
-    # Training components fit the training rows' noise.
+    # Principal components fit the noise of the training samples.
     X = rng.normal(size=(n_samples + 600, n_samples // 2))
 
-    start = SparseAE(100, n_active=5, max_iter=1, learning_rate=1e-12).fit(X[:n_samples])
+    initial = SparseAE(100, n_active=5, max_iter=1, learning_rate=1e-12).fit(
+        X[:n_samples]
+    )
 
-    on_new = (start.transform(X[n_samples:]) > 0).sum(axis=1).mean()
+    on_new = (initial.transform(X[n_samples:]) > 0).sum(axis=1).mean()
     assert_allclose(on_new, 5, rtol=0.1)
-    assert start.active_fraction_ * 100 > 6
+    assert initial.active_fraction_ * 100 > 6
 
 
 @pytest.mark.parametrize("sparsity", ["batch_topk", "topk"])
-def test_a_code_wider_than_the_rows_does_not_copy_them(sparsity):
+def test_an_overcomplete_code_does_not_copy_its_input(sparsity):
     rng = np.random.RandomState(0)
     places = np.linspace(0, 31, 16)[:, None]
     bumps = np.exp(-(((np.arange(32) - places) / 1.5) ** 2) / 2)
     order = rng.rand(2_500, 16).argsort(axis=1)
     X = np.where(order < 2, rng.uniform(1, 2, order.shape), 0.0) @ bumps
-    spoilt = X + 0.5 * X.std() * rng.normal(size=X.shape)
+    corrupted = X + 0.5 * X.std() * rng.normal(size=X.shape)
 
     wide = SparseAE(64, n_active=2, sparsity=sparsity, random_state=0).fit(X[:2_000])
 
-    mended = np.square(wide.reconstruct(spoilt) - X)[2_000:].mean()
-    assert mended < 0.7 * np.square(spoilt - X)[2_000:].mean()
+    denoised = np.square(wide.reconstruct(corrupted) - X)[2_000:].mean()
+    assert denoised < 0.7 * np.square(corrupted - X)[2_000:].mean()
 
 
-# Parts.
+# Components of the module.
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     st.integers(1, 20), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31 - 1)
 )
-def test_as_many_are_kept_as_were_asked_for(n_samples, k, n_active, seed):
+def test_n_active_activations_are_kept(n_samples, k, n_active, seed):
     n_active = min(k, n_active)
     generator = torch.Generator().manual_seed(seed)
     activation = torch.randn(n_samples, k, generator=generator)
     positive = int((activation > 0).sum())
 
     code, threshold = keep_largest(activation, n_active)
-    per_row = keep_largest_per_sample(activation, n_active)
+    per_sample = keep_largest_per_sample(activation, n_active)
 
     n_kept = int((code > 0).sum())
     all_but_one = min(n_samples * n_active, n_samples * k - 1)
     assert n_kept == min(all_but_one, positive) or n_samples * k == 1
     assert (code[code > 0] > threshold).all()
     assert (activation[code == 0] <= threshold).all()
-    assert (code >= 0).all() and (per_row >= 0).all()
-    assert ((per_row > 0).sum(dim=1) <= n_active).all()
-    kept = per_row > 0
-    assert_array_equal(per_row[kept], activation[kept])
+    assert (code >= 0).all() and (per_sample >= 0).all()
+    assert ((per_sample > 0).sum(dim=1) <= n_active).all()
+    kept = per_sample > 0
+    assert_array_equal(per_sample[kept], activation[kept])
 
 
 def sparse_module(sparsity, n_active=2, k=5):
@@ -162,7 +164,7 @@ def sparse_module(sparsity, n_active=2, k=5):
     )
 
 
-def test_a_component_that_is_never_active_learns_from_what_the_others_leave():
+def test_dead_components_are_trained_on_the_residual():
     torch.manual_seed(0)
     module = sparse_module("topk")
     module.encoder.weight.zero_()
@@ -173,21 +175,23 @@ def test_a_component_that_is_never_active_learns_from_what_the_others_leave():
     loss = SparseLoss(ReconstructionLoss("squared_error", torch.ones(D)), "topk", 0.4)
     x = torch.randn(8, D)
 
-    for _ in range(PATIENCE):
-        assert module(x).from_dead is None
+    for _ in range(DEAD_AFTER):
+        assert module(x).dead_reconstruction is None
     with torch.no_grad():
-        module.encoder.network[-1].bias[2] = 1.0  # it would like to be
+        module.encoder.network[-1].bias[2] = 1.0  # positive, but below the two largest
     output = module(x)
     loss(output, x).sum().backward()
 
-    assert_array_equal(module.idle > PATIENCE, [False, False, True, True, True])
-    assert output.from_dead is not None
+    assert_array_equal(
+        module.steps_inactive > DEAD_AFTER, [False, False, True, True, True]
+    )
+    assert output.dead_reconstruction is not None
     assert module.decoder.weight.grad[:, 2].norm() > 0
-    assert module.decoder.weight.grad[:, 3].norm() == 0  # nothing to give to these rows
+    assert module.decoder.weight.grad[:, 3].norm() == 0  # negative activations
 
 
 @pytest.mark.parametrize("sparsity", ["l1", "kl"])
-def test_the_weight_of_a_penalty_follows_the_codes(sparsity):
+def test_the_weight_of_a_penalty_is_adapted_to_the_sparsity(sparsity):
     loss = SparseLoss(ReconstructionLoss("squared_error", torch.ones(D)), sparsity, 0.4)
     module = sparse_module(sparsity)
     weights = [float(module.penalty_weight)]
@@ -204,7 +208,7 @@ def test_the_weight_of_a_penalty_follows_the_codes(sparsity):
     assert float(module.penalty_weight) == before
 
 
-def test_penalties_end_before_training_does():
+def test_penalties_end_before_training_ends():
     module = sparse_module("l1")
     x = torch.randn(16, D)
     counts = {}
@@ -216,7 +220,7 @@ def test_penalties_end_before_training_does():
     assert counts[0.1] == counts[1.0] > counts[0.5]
 
 
-# The contract.
+# API.
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
@@ -239,7 +243,7 @@ def test_codes_are_sparse_and_directions_of_unit_length(sparsity, X):
     assert fitted.get_feature_names_out()[-1] == "sparseae13"
 
 
-def test_codes_and_rows_scale_with_the_data(X):
+def test_codes_scale_with_the_data(X):
     codes = [quick(8).fit(scale * X).transform(scale * X) for scale in (1, 1024)]
 
     assert_allclose(1024 * codes[0], codes[1], rtol=1e-3)
@@ -258,7 +262,7 @@ def test_auto_is_twice_the_features_and_a_sixteenth_of_it():
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (33, 4), (5, 8)])
 @pytest.mark.parametrize("sparsity", SPARSITIES)
 @pytest.mark.parametrize("init", ["pca", "random"])
-def test_odd_shapes(shape, sparsity, init):
+def test_edge_case_shapes(shape, sparsity, init):
     X = np.random.RandomState(0).normal(size=shape)
     X[:, 0] = 7.0  # constant
     fitted = quick(sparsity=sparsity, init=init, batch_size=32).fit(X)
@@ -267,19 +271,19 @@ def test_odd_shapes(shape, sparsity, init):
     assert np.isfinite(fitted.transform(1e6 * X)).all()
 
 
-def test_goes_through_pickle_clone_search_parts_and_sparse_rows(X):
+def test_supports_pickle_clone_search_partial_fit_and_sparse_matrices(X):
     fitted = quick(8).fit(X)
     again = pickle.loads(pickle.dumps(fitted))
     assert_array_equal(again.transform(X), fitted.transform(X))
     assert_allclose(
         quick(8).fit(sparse.csr_array(X)).transform(X), fitted.transform(X), atol=1e-6
     )
-    parts = clone(fitted)
-    for part in np.array_split(X, 2):
-        parts.partial_fit(part)
-    assert_allclose(np.linalg.norm(parts.components_, axis=1), 1, rtol=1e-6)
+    online = clone(fitted)
+    for batch in np.array_split(X, 2):
+        online.partial_fit(batch)
+    assert_allclose(np.linalg.norm(online.components_, axis=1), 1, rtol=1e-6)
     with pytest.raises(ValueError, match="'n_active': 'auto'"):
-        parts.set_params(n_active=3).partial_fit(X)
+        online.set_params(n_active=3).partial_fit(X)
 
     pipeline = make_pipeline(StandardScaler(), quick())
     grid = {"sparseae__n_active": [1, 2]}
@@ -322,6 +326,6 @@ def _narrow(n_in, n_out):
         ({"loss": "bernoulli"}, "loss"),
     ],
 )
-def test_refuses_what_makes_no_sense(parameters, message, X):
+def test_rejects_invalid_parameters(parameters, message, X):
     with pytest.raises(ValueError, match=message):
         quick(**parameters).fit(X)
