@@ -1,4 +1,4 @@
-"""The order in which the gallery is read: first steps first."""
+"""Order of the examples in the gallery, from introductory to advanced."""
 
 FIRST_TO_LAST = (
     "pca_and_autoencoder",

@@ -1,14 +1,14 @@
-"""How the site is built: ``python -m sphinx -W --keep-going docs docs/_build/html``.
+"""Sphinx configuration: ``python -m sphinx -W --keep-going docs docs/_build/html``.
 
-Nothing is fetched: formulae are MathML, fonts come with the theme, and references to
-other projects are left as text. References within this project must resolve.
+The build needs no network: formulae are MathML, fonts come with the theme, and references
+to other projects stay plain text. References within this project must resolve.
 """
 
 import os
 import sys
 from pathlib import Path
 
-# Examples are many small fits; threads would only wait for each other.
+# Examples are many small fits, which several threads make slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -40,9 +40,9 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
-autosummary_ignore_module_all = False  # what skae.__all__ names
-autodoc_typehints = "none"  # numpydoc's sections say it in words
-numpydoc_show_class_members = False  # the template of classes lists methods
+autosummary_ignore_module_all = False  # the members of skae.__all__
+autodoc_typehints = "none"  # types are in the numpydoc sections
+numpydoc_show_class_members = False  # methods are listed by the class template
 numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"

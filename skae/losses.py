@@ -1,7 +1,7 @@
-"""Reconstruction losses: one number per sample, whatever the units of the data.
+"""Reconstruction losses per sample, in units that do not depend on the data.
 
 Each takes a reconstruction and a target of shape (n_samples, n_features), both
-standardised, and one weight per feature. The weights undo the standardisation, so that
+standardised, and one weight per feature. The weights invert the standardisation, so that
 ``squared_error`` is the squared error in the units of X over its total variance
 (1 - R2), which is what PCA minimises.
 """
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 def squared_error(reconstruction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Squared differences, weighted and summed over features.
+    """Squared error, weighted and summed over features.
 
     Parameters
     ----------
@@ -25,26 +25,26 @@ def squared_error(reconstruction: Tensor, target: Tensor, weight: Tensor) -> Ten
         Standardised.
 
     weight : Tensor of shape (n_features,)
-        What the error of each feature counts.
+        Weight of each feature.
 
     Returns
     -------
     loss : Tensor of shape (n_samples,)
-        One number per row.
+        Loss of each sample.
 
     Examples
     --------
     >>> import torch
     >>> from skae.losses import squared_error
-    >>> rows, target = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
-    >>> squared_error(rows, target, torch.ones(2))
+    >>> output, target = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
+    >>> squared_error(output, target, torch.ones(2))
     tensor([5.])
     """
     return (reconstruction - target).square() @ weight
 
 
 def absolute_error(reconstruction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Absolute differences, weighted and summed over features.
+    """Absolute error, weighted and summed over features.
 
     Parameters
     ----------
@@ -55,26 +55,26 @@ def absolute_error(reconstruction: Tensor, target: Tensor, weight: Tensor) -> Te
         Standardised.
 
     weight : Tensor of shape (n_features,)
-        What the error of each feature counts.
+        Weight of each feature.
 
     Returns
     -------
     loss : Tensor of shape (n_samples,)
-        One number per row.
+        Loss of each sample.
 
     Examples
     --------
     >>> import torch
     >>> from skae.losses import absolute_error
-    >>> rows, target = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
-    >>> absolute_error(rows, target, torch.ones(2))
+    >>> output, target = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
+    >>> absolute_error(output, target, torch.ones(2))
     tensor([3.])
     """
     return (reconstruction - target).abs() @ weight
 
 
 def huber(reconstruction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Squared up to one standard deviation of the feature, linear beyond.
+    """Huber loss: squared up to one standard deviation of the feature, then linear.
 
     Parameters
     ----------
@@ -85,27 +85,27 @@ def huber(reconstruction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         Standardised.
 
     weight : Tensor of shape (n_features,)
-        What the error of each feature counts.
+        Weight of each feature.
 
     Returns
     -------
     loss : Tensor of shape (n_samples,)
-        One number per row.
+        Loss of each sample.
 
     Examples
     --------
     >>> import torch
     >>> from skae.losses import huber
-    >>> rows, target = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
-    >>> huber(rows, target, torch.ones(2))
+    >>> output, target = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
+    >>> huber(output, target, torch.ones(2))
     tensor([4.])
     """
-    # torch's definition is half the square; twice it meets squared_error at small errors.
+    # torch's loss is half the square; twice it equals squared_error for small errors.
     return 2 * F.huber_loss(reconstruction, target, reduction="none", delta=1.0) @ weight
 
 
 def bernoulli(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Negative log-likelihood of targets in [0, 1], the reconstruction being a logit.
+    """Binary cross-entropy of targets in [0, 1] with logits as the reconstruction.
 
     Parameters
     ----------
@@ -116,19 +116,19 @@ def bernoulli(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         Between 0 and 1.
 
     weight : Tensor of shape (n_features,)
-        What the error of each feature counts.
+        Weight of each feature.
 
     Returns
     -------
     loss : Tensor of shape (n_samples,)
-        One number per row.
+        Loss of each sample.
 
     Examples
     --------
     >>> import torch
     >>> from skae.losses import bernoulli
-    >>> rows, target = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 1.0]])
-    >>> bernoulli(rows, target, torch.ones(2))
+    >>> output, target = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    >>> bernoulli(output, target, torch.ones(2))
     tensor([1.3863])
     """
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none") @ weight
@@ -141,8 +141,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "bernoulli": bernoulli,
 }
 
-# Their derivatives by the reconstruction, for a weight of 1, written out because autograd
-# costs several times as much (see _gradients.py).
+# Derivatives with respect to the reconstruction, for a weight of 1. They are explicit
+# because autograd is several times slower (see _nn/backprop.py).
 SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "absolute_error": lambda x, target: (x - target).sign_(),
     "huber": lambda x, target: (x - target).clamp_(-1.0, 1.0).mul_(2.0),
@@ -150,17 +150,17 @@ SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 # The weight of a feature is this power of its standard deviation: an error of one unit
-# of X costs the same in every column, whatever the standardisation did.
+# of X has the same loss in every feature, whatever its standardisation.
 SCALE_POWERS = {"squared_error": 2, "absolute_error": 1, "huber": 2, "bernoulli": 0}
 
 
 class ReconstructionLoss(nn.Module):
-    """The criterion of the classes that only reconstruct.
+    """Reconstruction criterion, for estimators without further terms in their loss.
 
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "huber", "bernoulli"}
-        The name of the per-sample loss.
+        Name of the per-sample loss.
 
     spread : Tensor of shape (n_features,)
         Standard deviation of each target feature, in the units of X.
@@ -178,12 +178,12 @@ class ReconstructionLoss(nn.Module):
         self.loss = loss
         weight = spread.double() ** SCALE_POWERS[loss]
         total = weight.sum()
-        # Constant X has nothing to explain: any weight will do, so long as it is finite.
+        # X without variance: the weights are arbitrary but must be finite.
         weight = weight / total if total > 0 else torch.ones_like(weight) / len(weight)
         self.register_buffer("weight", weight.float())
 
     def forward(self, output, target: Tensor) -> Tensor:
-        """Compare what a module returned with what it should have been.
+        """Compute the loss of a module's output.
 
         Parameters
         ----------
@@ -196,12 +196,12 @@ class ReconstructionLoss(nn.Module):
         Returns
         -------
         loss : Tensor of shape (n_samples,)
-            One number per row.
+            Loss of each sample.
         """
         return LOSSES[self.loss](output.reconstruction, target, self.weight)
 
     def with_slope(self, reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean loss, and its gradient by the reconstruction, written out.
+        """Return the mean loss and its explicit gradient.
 
         Parameters
         ----------
@@ -214,10 +214,10 @@ class ReconstructionLoss(nn.Module):
         Returns
         -------
         loss : Tensor of shape ()
-            Mean over rows.
+            Mean over samples.
 
         slope : Tensor of shape (n_samples, n_features)
-            Its derivative by the reconstruction.
+            Derivative with respect to the reconstruction.
         """
         weight = self.weight / target.shape[-2]
         if self.loss == "squared_error":  # a third of the operations

@@ -1,4 +1,4 @@
-"""How much of the data a transformer retains."""
+"""Metrics of reconstruction quality."""
 
 import warnings
 
@@ -7,31 +7,31 @@ from sklearn.utils import check_array
 
 
 def reconstruction_r2(estimator, X, y=None):
-    """Share of the variance of X that a transformer reconstructs.
+    """R2 of the reconstruction: the share of the variance of X that is retained.
 
     One minus the squared error of ``inverse_transform(transform(X))``, or of
-    ``reconstruct(X)`` where there is such a method, over the squared
-    deviations of X from its column means, both summed over columns, in the units of the
-    X given. It is a scorer: pass the function itself as ``scoring=`` to a grid search
-    whose candidates are PCA, KernelPCA, autoencoders or Pipelines of them.
+    ``reconstruct(X)`` if there is such a method, over the squared deviations of X from
+    its feature means, both summed over features, in the units of X. It is a scorer: pass
+    the function itself as ``scoring=`` to a grid search over PCA, KernelPCA, autoencoders
+    or Pipelines of them.
 
     Parameters
     ----------
     estimator : object
-        A fitted transformer with ``inverse_transform``, or a Pipeline of such.
+        A fitted transformer with ``inverse_transform``, or a Pipeline of such steps.
 
     X : array-like of shape (n_samples, n_features)
-        The rows to reconstruct.
+        The samples to reconstruct.
 
     y : array-like of shape (n_samples, n_outputs), default=None
-        What the rows should have become, for a :class:`skae.DenoisingAE` with
-        ``corruption="paired"``: they take the place of X. Ignored by all others.
+        Targets of the reconstruction, instead of X, for a :class:`skae.DenoisingAE` with
+        ``corruption="paired"``. Ignored for all others.
 
     Returns
     -------
     r2 : float
-        At most 1; 0 is what the column means would reach. NaN, with a warning, where X
-        has a single row or no variance.
+        At most 1; the feature means have 0. NaN, with a warning, if X has a single
+        sample or no variance.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def reconstruction_r2(estimator, X, y=None):
         reconstruction = denoiser.reconstruct(
             X if before is None else before.transform(X)
         )
-    elif hasattr(estimator, "reconstruct"):  # which may know more of a row than its code
+    elif hasattr(estimator, "reconstruct"):  # which may use more than the code
         reconstruction = estimator.reconstruct(X)
     else:
         reconstruction = estimator.inverse_transform(estimator.transform(X))
@@ -58,8 +58,8 @@ def reconstruction_r2(estimator, X, y=None):
     total = np.square(original - original.mean(axis=0)).sum()
     if (original == original[0]).all():
         warnings.warn(
-            f"R2 is not defined on n_samples={len(original)} rows without variance; "
-            "returning NaN. Pass at least two rows that differ.",
+            f"R2 is not defined for n_samples={len(original)} without variance; "
+            "returning NaN. Pass at least two samples that differ.",
             stacklevel=2,
         )
         return float("nan")
@@ -67,7 +67,7 @@ def reconstruction_r2(estimator, X, y=None):
 
 
 def _find_paired(estimator):
-    """Return what comes before a denoiser that was fitted to pairs, and the denoiser."""
+    """Return the preprocessing and the denoiser, if it was fitted to pairs."""
     while hasattr(estimator, "best_estimator_"):
         estimator = estimator.best_estimator_
     steps = getattr(estimator, "steps", [("", estimator)])

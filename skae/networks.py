@@ -1,8 +1,8 @@
-"""Builders of networks: callables ``(n_in, n_out) -> nn.Module``.
+"""Network architectures: builders ``(n_in, n_out) -> nn.Module``.
 
-Give one as ``encoder=`` or ``decoder=`` of any estimator, with its other arguments fixed
-by :func:`functools.partial`. The estimator says how wide input and output are; rows go in
-and come out flat, so images are rows of ``channels * height * width`` values.
+Pass one as ``encoder=`` or ``decoder=`` of any estimator, with its other arguments fixed
+by :func:`functools.partial`. The estimator sets the widths of input and output. Samples
+are flat, so an image is a vector of ``channels * height * width`` values.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def mlp(
     hidden_layer_sizes: Sequence[int] = (128, 128),
     activation: str = "silu",
 ) -> nn.Sequential:
-    """Fully connected layers with an activation between them.
+    """Multilayer perceptron (MLP): fully connected layers with an activation between.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def mlp(
         Widths of the hidden layers, from input to output. ``()`` is one linear layer.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
-        What follows each hidden layer.
+        Activation function after each hidden layer.
 
     Returns
     -------
@@ -91,10 +91,10 @@ def residual_mlp(
     n_blocks: int = 2,
     activation: str = "silu",
 ) -> nn.Sequential:
-    """Fully connected blocks, each adding to what it was given.
+    """Residual MLP: fully connected blocks with skip connections.
 
-    Prefer it to :func:`mlp` when you want more than about four hidden layers. The blocks
-    normalise their input over the row (layer norm), never over the batch.
+    Prefer it to :func:`mlp` for more than about four hidden layers. The blocks normalise
+    their input over its features (layer norm), never over the batch.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def residual_mlp(
         Number of blocks of two layers each.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
-        What stands between the two layers of a block.
+        Activation function between the two layers of a block.
 
     Returns
     -------
@@ -153,7 +153,7 @@ FIRST_CHANNELS, MOST_CHANNELS = 32, 128
 def _resolve_channels(
     image_shape: Sequence[int], channels: str | Sequence[int]
 ) -> tuple[int, ...]:
-    """Channels after each convolution, from the image inwards."""
+    """Channels after each convolution, from the image to the code."""
     if not isinstance(channels, str):
         return tuple(channels)
     if channels != "auto":
@@ -166,7 +166,7 @@ def _resolve_channels(
 
 
 def _sizes(height: int, width: int, n_layers: int) -> list[tuple[int, int]]:
-    """Image sizes from the full one down; each layer halves them, rounding up."""
+    """Image sizes before and after each layer, which halves them, rounding up."""
     sizes = [(height, width)]
     for _ in range(n_layers):
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
@@ -181,30 +181,30 @@ def conv_encoder(
     channels: str | Sequence[int] = "auto",
     activation: str = "silu",
 ) -> nn.Sequential:
-    """Convolutions that halve an image at each layer, then one linear layer.
+    """Convolutional (CNN) encoder: strided convolutions, then one linear layer.
 
-    On images of things that stand in different places they find more than :func:`mlp`
-    does with as many weights, and take ten times as long or more; the guide's page on
-    images has the figures. Nothing is normalised over the batch.
+    Prefer it to :func:`mlp` for images of objects at different positions: it reconstructs
+    them better with as many weights, and takes ten times as long or more; the guide's
+    page on images has the figures. Nothing is normalised over the batch.
 
     Parameters
     ----------
     n_in : int
-        Width of the flat rows; must be the product of ``image_shape``.
+        Number of values of a flat image; must be the product of ``image_shape``.
 
     n_out : int
         Width of the output.
 
     image_shape : (channels, height, width)
-        Shape of one image. Any size works, odd ones too.
+        Shape of one image, of any size.
 
     channels : "auto" or sequence of int, default="auto"
         Channels after each convolution; each halves height and width, rounding up.
-        "auto" is as many as leave a shorter side of at most 4, and at least two: 32, 64,
-        and 128 from there on. Half of each costs about half the time.
+        "auto" has as many as leave a shorter side of at most 4, and at least two: 32,
+        64, then 128 channels. Half the channels take about half the time.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
-        What follows each convolution.
+        Activation function after each convolution.
 
     Returns
     -------
@@ -214,7 +214,7 @@ def conv_encoder(
     Raises
     ------
     ValueError
-        If ``image_shape`` does not have ``n_in`` values, or ``channels`` is another word.
+        If ``image_shape`` does not have ``n_in`` values, or for an invalid ``channels``.
 
     References
     ----------
@@ -240,7 +240,7 @@ def conv_encoder(
 def _shrinking(
     image_shape: Sequence[int], channels: Sequence[int], activation: str
 ) -> list[nn.Module]:
-    """Convolutions from flat rows to a small image of many channels."""
+    """Convolutions from flat samples to a small image of many channels."""
     layers: list[nn.Module] = [nn.Unflatten(1, tuple(image_shape))]
     for before, after in pairwise([image_shape[0], *channels]):
         layers += [
@@ -258,26 +258,26 @@ def conv_decoder(
     channels: str | Sequence[int] = "auto",
     activation: str = "silu",
 ) -> nn.Sequential:
-    """One linear layer, then transposed convolutions that double the image: the mirror
-    of :func:`conv_encoder`.
+    """Convolutional (CNN) decoder: one linear layer, then transposed convolutions that
+    double the image, as the mirror of :func:`conv_encoder`.
 
     Parameters
     ----------
     n_in : int
-        Width of the input, the code.
+        Width of the input, which is the code.
 
     n_out : int
-        Width of the flat rows; must be the product of ``image_shape``.
+        Number of values of a flat image; must be the product of ``image_shape``.
 
     image_shape : (channels, height, width)
-        Shape of one image. Any size works, odd ones too.
+        Shape of one image, of any size.
 
     channels : "auto" or sequence of int, default="auto"
-        Channels before each transposed convolution, from the code outwards. "auto" is
-        the reverse of the encoder's.
+        Channels before each transposed convolution, from the code to the image. "auto"
+        is the reverse of the encoder's.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
-        What precedes each transposed convolution.
+        Activation function before each transposed convolution.
 
     Returns
     -------
@@ -287,8 +287,7 @@ def conv_decoder(
     Raises
     ------
     ValueError
-        If ``image_shape`` does not have ``n_out`` values, or ``channels`` is another
-        word.
+        If ``image_shape`` does not have ``n_out`` values, or for an invalid ``channels``.
 
     Examples
     --------
@@ -311,13 +310,13 @@ def conv_decoder(
 def _growing(
     image_shape: Sequence[int], channels: Sequence[int], activation: str
 ) -> list[nn.Module]:
-    """Transposed convolutions from a small image of many channels to flat rows."""
+    """Transposed convolutions from a small image of many channels to flat samples."""
     sizes = _sizes(*image_shape[1:], len(channels))[::-1]
     layers: list[nn.Module] = []
     for (before, after), (small, large) in zip(
         pairwise([*channels, image_shape[0]]), pairwise(sizes), strict=True
     ):
-        # A doubled image is one short where the large size is even.
+        # A transposed convolution gives 2 * small - 1; an even size needs one more.
         padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
         layers += [
             _activation(activation),
@@ -328,15 +327,15 @@ def _growing(
     return [*layers, nn.Flatten()]
 
 
-class _Places(nn.Module):
-    """Images (n_samples, channels, height, width) as rows, one place after the other."""
+class _FlattenGrid(nn.Module):
+    """Flatten images (n_samples, channels, height, width), position by position."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(2).mT.flatten(1)
 
 
-class _Image(nn.Module):
-    """The reverse of :class:`_Places`."""
+class _UnflattenGrid(nn.Module):
+    """Inverse of :class:`_FlattenGrid`."""
 
     def __init__(self, height: int, width: int):
         super().__init__()
@@ -344,20 +343,21 @@ class _Image(nn.Module):
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
-        n_places = self.height * self.width
-        return x.unflatten(1, (n_places, -1)).mT.unflatten(2, (self.height, self.width))
+        n_positions = self.height * self.width
+        grid = self.height, self.width
+        return x.unflatten(1, (n_positions, -1)).mT.unflatten(2, grid)
 
 
-def _count_places(
+def _count_positions(
     image_shape: Sequence[int], n_layers: int, n_values: int
 ) -> tuple[int, int, int]:
-    """Height and width of the grid, and values a place."""
+    """Height and width of the grid, and number of values per position."""
     height, width = _sizes(*image_shape[1:], n_layers)[-1]
     if n_values % (height * width):
         raise ValueError(
-            f"{n_layers} convolutions leave a grid of {height} x {width} places, among "
-            f"which {n_values} values cannot be shared evenly. Use n_components="
-            f"{height * width}, or other channels."
+            f"The {n_values} values must be a multiple of the grid of {height} x {width} "
+            f"positions that {n_layers} convolutions leave. Use "
+            f"n_components={height * width}, or other channels."
         )
     return height, width, n_values // (height * width)
 
@@ -370,56 +370,56 @@ def grid_encoder(
     channels: Sequence[int] = (32, 64),
     activation: str = "silu",
 ) -> nn.Sequential:
-    """Convolutions from an image to a smaller grid, place by place: no layer sees all.
+    """Convolutional encoder from an image to a grid of local codes, without dense layer.
 
-    For a :class:`skae.VQVAE` that has one word for each place,
+    For a :class:`skae.VQVAE` with one code index (token) per grid position,
     ``VQVAE(49, encoder=partial(grid_encoder, image_shape=(1, 28, 28)), ...)``.
 
     Parameters
     ----------
     n_in : int
-        Width of the flat rows; must be the product of ``image_shape``.
+        Number of values of a flat image; must be the product of ``image_shape``.
 
     n_out : int
-        Width of the output, a multiple of the number of places.
+        Width of the output, a multiple of the number of grid positions.
 
     image_shape : (channels, height, width)
-        Shape of one image. Any size works, odd ones too.
+        Shape of one image, of any size.
 
     channels : sequence of int, default=(32, 64)
         Channels after each convolution; each halves height and width, rounding up.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
-        What follows each convolution.
+        Activation function after each convolution.
 
     Returns
     -------
     network : torch.nn.Sequential
-        Maps (n_samples, n_in) to (n_samples, n_out), one place after the other.
+        Maps (n_samples, n_in) to (n_samples, n_out), position by position.
 
     Raises
     ------
     ValueError
-        If ``image_shape`` does not have ``n_in`` values, or the places cannot share
-        ``n_out``.
+        If ``image_shape`` does not have ``n_in`` values, or ``n_out`` is no multiple of
+        the number of positions.
 
     Examples
     --------
     >>> import torch
     >>> from skae.networks import grid_encoder
-    >>> encoder = grid_encoder(784, 49 * 8, image_shape=(1, 28, 28))  # 7 x 7 places
+    >>> encoder = grid_encoder(784, 49 * 8, image_shape=(1, 28, 28))  # 7 x 7 grid
     >>> encoder(torch.zeros(2, 784)).shape
     torch.Size([2, 392])
     """
     shape = _check_image(n_in, image_shape, "input")
-    *_, width = _count_places(shape, len(channels), n_out)
+    *_, width = _count_positions(shape, len(channels), n_out)
     last = [shape[0], *channels][-1]
     return nn.Sequential(
         *_shrinking(shape, channels, activation),
         nn.Conv2d(last, last, kernel_size=3, padding=1),
         _activation(activation),
         nn.Conv2d(last, width, kernel_size=1),
-        _Places(),
+        _FlattenGrid(),
     )
 
 
@@ -431,25 +431,25 @@ def grid_decoder(
     channels: Sequence[int] = (64, 32),
     activation: str = "silu",
 ) -> nn.Sequential:
-    """Transposed convolutions from a grid to an image: the mirror of
+    """Convolutional decoder from a grid of local codes to an image: the mirror of
     :func:`grid_encoder`.
 
     Parameters
     ----------
     n_in : int
-        Width of the input, a multiple of the number of places.
+        Width of the input, a multiple of the number of grid positions.
 
     n_out : int
-        Width of the flat rows; must be the product of ``image_shape``.
+        Number of values of a flat image; must be the product of ``image_shape``.
 
     image_shape : (channels, height, width)
-        Shape of one image. Any size works, odd ones too.
+        Shape of one image, of any size.
 
     channels : sequence of int, default=(64, 32)
         Channels before each transposed convolution.
 
     activation : {"silu", "relu", "gelu", "tanh", "sigmoid", "identity"}, default="silu"
-        What precedes each transposed convolution.
+        Activation function before each transposed convolution.
 
     Returns
     -------
@@ -459,8 +459,8 @@ def grid_decoder(
     Raises
     ------
     ValueError
-        If ``image_shape`` does not have ``n_out`` values, or the places cannot share
-        ``n_in``.
+        If ``image_shape`` does not have ``n_out`` values, or ``n_in`` is no multiple of
+        the number of positions.
 
     Examples
     --------
@@ -471,10 +471,10 @@ def grid_decoder(
     torch.Size([2, 784])
     """
     shape = _check_image(n_out, image_shape, "output")
-    height, width, n_values = _count_places(shape, len(channels), n_in)
+    height, width, n_values = _count_positions(shape, len(channels), n_in)
     first = [*channels, shape[0]][0]
     return nn.Sequential(
-        _Image(height, width),
+        _UnflattenGrid(height, width),
         nn.Conv2d(n_values, first, kernel_size=3, padding=1),
         *_growing(shape, channels, activation),
     )

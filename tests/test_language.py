@@ -15,8 +15,9 @@ FILES = [
 ]
 # By what to write instead.
 REPLACED = {
-    "sample, or a row of a DataFrame or matrix": r"\brows?\b",
-    "feature, or a column of a DataFrame": r"\bcolumns?\b",
+    "sample": r"\brows?\b(?! of (a DataFrame|the table))",
+    # Columns are those of a DataFrame, of y, or of a grid of panels.
+    "feature": r"(?<![.,(] )(?<![.(])\bcolumns?\b(?!=|\"| names| of y| in range|\)\])",
     "validation set, held-out samples": r"\b(put|held|left) (aside|by)\b",
     "corrupt": r"\bspoil\w*|\bspoilt\b",
     "denoise, reconstruct": r"\bmend\w*",
@@ -41,8 +42,6 @@ REPLACED = {
     "random pairs": r"\bstrangers?\b",
     "common misconceptions": r"\barticles? err\b",
 }
-# What stays, with its reason: (file, pattern, most occurrences).
-STAYS = {}
 
 
 @pytest.mark.parametrize("instead", REPLACED)

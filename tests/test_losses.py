@@ -1,4 +1,4 @@
-"""Losses per sample, against what they are by definition."""
+"""Losses per sample, against their definitions."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_bernoulli_is_the_negative_log_likelihood():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_loss_is_one_number_per_row_and_independent_of_the_batch(loss):
+def test_a_loss_is_one_number_per_sample_and_independent_of_the_batch(loss):
     criterion = ReconstructionLoss(loss, torch.tensor([1.0, 2.0, 0.0]))
     guess, target = torch.randn(7, 3), torch.rand(7, 3)
 
@@ -73,6 +73,6 @@ def test_weights_stay_finite_without_variance():
     assert ReconstructionLoss("squared_error", torch.zeros(3)).weight.isfinite().all()
 
 
-def test_the_criterion_is_a_module_that_moves_with_the_net():
+def test_the_criterion_is_a_module_with_a_buffer():
     assert isinstance(ReconstructionLoss("huber", torch.ones(2)), nn.Module)
     assert "weight" in ReconstructionLoss("huber", torch.ones(2)).state_dict()

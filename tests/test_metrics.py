@@ -61,9 +61,9 @@ def test_it_is_a_scorer(iris):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-@pytest.mark.parametrize("rows", [slice(0, 1), [3, 3, 3]])
-def test_without_variance_it_is_nan_and_says_so(iris, rows):
+@pytest.mark.parametrize("samples", [slice(0, 1), [3, 3, 3]])
+def test_without_variance_it_is_nan_with_a_warning(iris, samples):
     pca = PCA(2).fit(iris)
 
-    with pytest.warns(UserWarning, match="R2 is not defined on n_samples="):
-        assert np.isnan(reconstruction_r2(pca, iris[rows]))
+    with pytest.warns(UserWarning, match="R2 is not defined for n_samples="):
+        assert np.isnan(reconstruction_r2(pca, iris[samples]))

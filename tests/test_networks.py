@@ -1,4 +1,4 @@
-"""Builders give networks of the widths asked for."""
+"""Builders return networks of the requested widths."""
 
 from functools import partial
 
@@ -26,13 +26,13 @@ channel_lists = st.lists(st.integers(1, 3), max_size=3)
 @given(sizes, sizes, sizes, channel_lists)
 def test_convolutions_take_images_of_any_size(channels, height, width, hidden):
     shape, n_flat = (channels, height, width), channels * height * width
-    rows = torch.zeros(2, n_flat)
+    x = torch.zeros(2, n_flat)
 
     encoder = conv_encoder(n_flat, 3, image_shape=shape, channels=hidden)
     decoder = conv_decoder(3, n_flat, image_shape=shape, channels=hidden or [2])
 
-    assert encoder(rows).shape == (2, 3)
-    assert decoder(encoder(rows)).shape == (2, n_flat)
+    assert encoder(x).shape == (2, 3)
+    assert decoder(encoder(x)).shape == (2, n_flat)
 
 
 @settings(max_examples=30, deadline=None)
@@ -68,11 +68,11 @@ def test_grids_take_images_of_any_size(channels, height, width, hidden, n_values
     assert decoder(code).shape == (2, n_flat)
 
 
-def test_a_place_of_a_grid_sees_what_lies_about_it_only():
+def test_a_grid_position_depends_on_its_neighbourhood_only():
     encoder = grid_encoder(20 * 20, 25 * 3, image_shape=(1, 20, 20), channels=(4, 4))
     image = torch.zeros(1, 20, 20)
     changed = image.clone()
-    changed[0, 0, 0] = 1.0  # the corner of the first of 5 x 5 places
+    changed[0, 0, 0] = 1.0  # the corner of the first of 5 x 5 positions
 
     difference = encoder(changed.flatten(1)) - encoder(image.flatten(1))
     moved = difference.unflatten(1, (5, 5, 3)).abs().sum(dim=-1)[0]
@@ -80,16 +80,16 @@ def test_a_place_of_a_grid_sees_what_lies_about_it_only():
     assert (moved[2:] == 0).all() and (moved[:, 2:] == 0).all()
 
 
-def test_places_that_cannot_share_a_code_are_named():
-    with pytest.raises(ValueError, match="grid of 7 x 7 places.*Use n_components=49"):
+def test_widths_that_do_not_divide_into_the_grid_raise():
+    with pytest.raises(ValueError, match="grid of 7 x 7 positions.*Use n_components=49"):
         grid_encoder(784, 50, image_shape=(1, 28, 28))
-    with pytest.raises(ValueError, match="grid of 7 x 7 places.*Use n_components=49"):
+    with pytest.raises(ValueError, match="grid of 7 x 7 positions.*Use n_components=49"):
         grid_decoder(50, 784, image_shape=(1, 28, 28))
 
 
 @settings(max_examples=20, deadline=None)
 @given(sizes, sizes, st.lists(sizes, max_size=3), st.sampled_from(sorted(ACTIVATIONS)))
-def test_mlp_has_the_layers_asked_for(n_in, n_out, hidden, activation):
+def test_mlp_has_the_requested_layers(n_in, n_out, hidden, activation):
     network = mlp(n_in, n_out, hidden_layer_sizes=hidden, activation=activation)
     linear = [layer for layer in network if isinstance(layer, nn.Linear)]
 
@@ -102,7 +102,7 @@ def test_mlp_has_the_layers_asked_for(n_in, n_out, hidden, activation):
 
 
 def test_residual_blocks_add_to_their_input():
-    """With silent branches only the two outer layers are left."""
+    """With zero branches only the two outer layers are left."""
     network = residual_mlp(4, 3, width=8, n_blocks=2)
     for block in network[1:-1]:
         nn.init.zeros_(block.branch[-1].weight)
@@ -113,7 +113,7 @@ def test_residual_blocks_add_to_their_input():
 
 
 @pytest.mark.parametrize("build", [conv_encoder, partial(conv_decoder)])
-def test_wrong_image_shapes_are_named(build):
+def test_wrong_image_shapes_raise(build):
     with pytest.raises(ValueError, match=r"has 12 values.*n_features=10"):
         build(10, 10, image_shape=(1, 3, 4))
     with pytest.raises(ValueError, match=r"must be \(channels, height, width\)"):
@@ -121,11 +121,11 @@ def test_wrong_image_shapes_are_named(build):
 
 
 @pytest.mark.parametrize("build", [conv_encoder, conv_decoder])
-def test_channels_that_are_no_numbers_are_named(build):
+def test_channels_that_are_no_numbers_raise(build):
     with pytest.raises(ValueError, match="channels='wide' must be 'auto' or a sequence"):
         build(12, 12, image_shape=(1, 3, 4), channels="wide")
 
 
-def test_unknown_activation_is_named():
+def test_unknown_activation_raises():
     with pytest.raises(ValueError, match="activation='swish' is not one of"):
         mlp(2, 2, activation="swish")

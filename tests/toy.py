@@ -27,7 +27,7 @@ class NoisyModule(AutoencoderModule):
 
 
 class ToyDenoiser(BaseAutoencoder):
-    """Autoencoder that sees noisy rows and must give back clean ones."""
+    """Autoencoder that reconstructs clean samples from noisy ones."""
 
     _orders_codes = True
 

@@ -1,9 +1,9 @@
-"""Data and drawing that the examples share.
+"""Data sets and plotting functions that the examples share.
 
 Data sets that scikit-learn does not ship are read from the folder that the environment
 variable ``SKAE_DATA`` names (``../shared/data`` beside the repository if it is not set).
-Where a file is missing there, the rows are simulated, and ``name`` says so. Nothing is
-fetched from anywhere.
+If a file is missing there, the samples are simulated, and ``name`` contains "simulated".
+Nothing is downloaded.
 """
 
 import os
@@ -15,11 +15,11 @@ import pandas as pd
 
 try:
     REPOSITORY = Path(__file__).resolve().parents[2]
-except NameError:  # where a builder of pages executes the file
+except NameError:  # if sphinx-gallery executes the file
     REPOSITORY = Path.cwd().parents[1]
 FOLDER = Path(os.environ.get("SKAE_DATA", REPOSITORY / ".." / "shared" / "data"))
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
+# Okabe and Ito's colours, which are distinct with colour blindness.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
     *("#000000", "#E69F00", "#56B4E9", "#009E73"),
     *("#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
@@ -30,7 +30,7 @@ MARKERS = "os^vD<>PX*"
 
 
 class Table(NamedTuple):
-    name: str  # for titles: says so where rows are simulated
+    name: str  # for titles; contains "simulated" for simulated samples
     X: pd.DataFrame | np.ndarray
     y: np.ndarray
 
@@ -43,7 +43,7 @@ def _path(file: str) -> Path | None:
 def tile(
     images: np.ndarray, shape: tuple[int, int], n_columns: int, gap: float = 0.0
 ) -> np.ndarray:
-    """Lay flat images out in lines of so many, with gaps of one value between."""
+    """Tile flat images in lines of ``n_columns``, with gaps of one pixel."""
     height, width = shape
     images = images.reshape(-1, height, width)
     framed = np.pad(images, ((0, 0), (0, 1), (0, 1)), constant_values=gap)
@@ -52,7 +52,7 @@ def tile(
 
 
 def show(axes, images, shape, n_columns, title, cmap="gray_r", limits=(0, 16)) -> None:
-    """Draw flat images, without ticks; the limits are those of scikit-learn's digits."""
+    """Draw flat images without ticks; the default limits fit scikit-learn's digits."""
     low, high = limits
     tiled = tile(np.asarray(images), shape, n_columns, gap=low)
     axes.imshow(tiled, cmap=cmap, vmin=low, vmax=high)
@@ -61,7 +61,7 @@ def show(axes, images, shape, n_columns, title, cmap="gray_r", limits=(0, 16)) -
 
 
 def intrusions(n_normal: int, n_test: int) -> tuple[Table, Table]:
-    """Normal connections of a network, and later ones with attacks among them."""
+    """Normal network connections, and later connections that include attacks."""
     train, test = _path("nsl_kdd_train20.csv.gz"), _path("nsl_kdd_test.csv.gz")
     if train is None or test is None:
         return _simulated_intrusions(n_normal, n_test)
@@ -92,7 +92,7 @@ def _simulated_intrusions(n_normal: int, n_test: int) -> tuple[Table, Table]:
             }
         )
 
-    name = "simulated connections (NSL-KDD is not at hand)"
+    name = "simulated connections (NSL-KDD is not available)"
     test = connections(n_test)
     y = rng.choice(["normal", "flood", "theft"], n_test, p=[0.6, 0.3, 0.1])
     flood, theft = y == "flood", y == "theft"
@@ -104,14 +104,14 @@ def _simulated_intrusions(n_normal: int, n_test: int) -> tuple[Table, Table]:
 
 
 def sensors(run: str = "valve1/13") -> Table:
-    """One recording of a water pump, a row a second; y is 1 while there is a fault."""
+    """A recording of a water pump, one sample per second; y is 1 during a fault."""
     path = _path("skab.npz")
     if path is not None:
         file = np.load(path)
-        rows = file["run"] == list(file["run_names"]).index(run)
+        in_run = file["run"] == list(file["run_names"]).index(run)
         names = [str(name) for name in file["feature_names"]]
-        X = pd.DataFrame(file["X"][rows].astype(float), columns=names)
-        return Table(f"SKAB, recording {run}", X, file["y"][rows])
+        X = pd.DataFrame(file["X"][in_run].astype(float), columns=names)
+        return Table(f"SKAB, recording {run}", X, file["y"][in_run])
     rng = np.random.RandomState(0)
     seconds = np.arange(1_100)
     load = np.sin(seconds / 40) + 0.1 * rng.normal(size=len(seconds))
@@ -128,11 +128,11 @@ def sensors(run: str = "valve1/13") -> Table:
     y = ((seconds >= 600) & (seconds < 900)).astype(int)
     X.loc[y == 1, "Volume Flow"] -= 2.0
     X.loc[y == 1, "Current"] += 0.3
-    return Table("simulated pump (SKAB is not at hand)", X, y)
+    return Table("simulated pump (SKAB is not available)", X, y)
 
 
 def faces() -> tuple[Table, tuple[int, int]]:
-    """Frames of a film of one face, grey values in [0, 1], and their shape."""
+    """Video frames of one face, grey values in [0, 1], and their shape."""
     path = _path("frey_faces.npz")
     if path is not None:
         X = np.load(path)["X"]
@@ -140,24 +140,23 @@ def faces() -> tuple[Table, tuple[int, int]]:
         X = X.reshape(len(X), -1) / 255.0
         return Table("Frey faces", X, np.arange(len(X))), shape
     shape, n_frames = (28, 20), 1_000
-    rows, columns = np.mgrid[-1:1:28j, -1:1:20j]
+    v, u = np.mgrid[-1:1:28j, -1:1:20j]
     time = np.arange(n_frames)[:, None, None]
     turn, smile = 0.25 * np.sin(time / 17), np.sin(time / 29)
-    head = 1 / (1 + np.exp(12 * ((columns - turn / 2) ** 2 / 0.7 + rows**2 - 0.8)))
+    head = 1 / (1 + np.exp(12 * ((u - turn / 2) ** 2 / 0.7 + v**2 - 0.8)))
     eyes = sum(
-        np.exp(-60 * ((columns - turn - side) ** 2 + (rows + 0.25) ** 2))
-        for side in (-0.3, 0.3)
+        np.exp(-60 * ((u - turn - side) ** 2 + (v + 0.25) ** 2)) for side in (-0.3, 0.3)
     )
-    bend = rows - 0.4 - 0.5 * smile * ((columns - turn) ** 2 - 0.1)
-    mouth = np.exp(-150 * bend**2 - 12 * (columns - turn) ** 2)
+    bend = v - 0.4 - 0.5 * smile * ((u - turn) ** 2 - 0.1)
+    mouth = np.exp(-150 * bend**2 - 12 * (u - turn) ** 2)
     X = 0.8 * head - 0.6 * eyes - 0.4 * mouth + 0.1
     X = X + 0.02 * np.random.RandomState(0).normal(size=X.shape)
     X = X.clip(0, 1).reshape(n_frames, -1)
-    return Table("simulated face (Frey faces are not at hand)", X, time.ravel()), shape
+    return Table("simulated face (Frey faces are not available)", X, time.ravel()), shape
 
 
 def cells() -> tuple[Table, np.ndarray]:
-    """Logarithms of gene counts of blood cells, numbers of types, and their names."""
+    """Logarithms of gene counts of blood cells, cell types, and their names."""
     path = _path("pbmc68k_reduced.npz")
     if path is not None:
         file = np.load(path)
@@ -170,5 +169,5 @@ def cells() -> tuple[Table, np.ndarray]:
     stage = rng.beta(2, 2, size=(700, 1))
     mean = size * (programs[y] * stage + programs[(y + 1) % 8] * (1 - stage) / 3)
     X = np.log1p(rng.poisson(mean)).astype(float)
-    name = "simulated counts of 300 genes (PBMC is not at hand)"
+    name = "simulated counts of 300 genes (PBMC is not available)"
     return Table(name, X, y), np.array([f"type {kind}" for kind in range(8)])

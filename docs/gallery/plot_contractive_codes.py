@@ -1,9 +1,10 @@
 """
-Codes that hold still
-=====================
+Noise-robust embeddings with a contractive autoencoder
+======================================================
 
-A code is used to compare rows: by neighbours, clusters, distances. Then it should move
-little when a row moves a little. A contractive autoencoder is trained to do so.
+Nearest neighbours, clusters and distances compare samples by their codes. The embedding
+should then change little if a sample changes a little. A contractive autoencoder
+penalises this change.
 """
 
 import gallery_data as shared
@@ -24,10 +25,10 @@ X_train, X_test = scaler.transform(X[:1400]), scaler.transform(X[1400:])
 y_train, y_test = y[:1400], y[1400:]
 
 # %%
-# How far codes move if rows bear noise, in standard deviations of the code, and what
-# that does to a classifier which learned from clean rows.
+# Change of the codes under noise in the samples, in standard deviations of the code, and
+# accuracy of a classifier that is trained on clean samples.
 
-levels = np.linspace(0, 1, 6)
+noise_levels = np.linspace(0, 1, 6)
 noise = np.random.RandomState(1).normal(size=X_test.shape)
 models = {
     "PCA(8)": PCA(8),
@@ -40,14 +41,14 @@ colours = shared.BLACK, shared.ORANGE, shared.BLUE, shared.GREEN
 for (name, model), colour, marker in zip(models.items(), colours, "svoD", strict=True):
     codes = model.fit(X_train).transform(X_test)
     classifier = KNeighborsClassifier(5).fit(model.transform(X_train), y_train)
-    moved, accuracy = [], []
-    for level in levels:
+    changes, accuracy = [], []
+    for level in noise_levels:
         noisy = model.transform(X_test + level * noise)
-        moved.append(np.sqrt(np.square((noisy - codes) / codes.std(axis=0)).mean()))
+        changes.append(np.sqrt(np.square((noisy - codes) / codes.std(axis=0)).mean()))
         accuracy.append(classifier.score(noisy, y_test))
-    panels[0].plot(levels, moved, color=colour, marker=marker, label=name)
-    panels[1].plot(levels, accuracy, color=colour, marker=marker, label=name)
-panels[0].set(ylabel="root mean squared change,\ndeviations of the code")
+    panels[0].plot(noise_levels, changes, color=colour, marker=marker, label=name)
+    panels[1].plot(noise_levels, accuracy, color=colour, marker=marker, label=name)
+panels[0].set(ylabel="root mean squared change,\nstandard deviations of the code")
 panels[1].set(ylabel="5-NN accuracy on codes")
 for axes in panels:
     axes.set_xlabel("noise, standard deviations of a pixel")

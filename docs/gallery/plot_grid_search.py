@@ -2,8 +2,8 @@
 A grid search over PCA and autoencoders
 =======================================
 
-An autoencoder is a step of a Pipeline, so a search can choose between it and PCA, and
-choose the number of components of either.
+Hyperparameter tuning by cross-validation: an autoencoder is a step of a Pipeline, so
+``GridSearchCV`` can select between it and PCA, and the number of components of either.
 """
 
 import gallery_data as shared
@@ -24,10 +24,10 @@ X, y = X[:900], y[:900]
 sizes = [2, 4, 8]
 
 # %%
-# By what comes back
-# ------------------
-# ``reconstruction_r2`` is a scorer as it stands: it takes the Pipeline as a whole and
-# compares in the units of X. So candidates are compared alike, whatever they scale.
+# By the reconstruction
+# ---------------------
+# ``reconstruction_r2`` is a scorer of the whole Pipeline, in the units of X. Candidates
+# are comparable whatever their scaling.
 
 pipeline = Pipeline([("scale", StandardScaler()), ("reduce", PCA())])
 grid = {
@@ -39,7 +39,7 @@ print(search.best_params_)
 
 
 def table(search: GridSearchCV) -> pd.DataFrame:
-    """Mean scores, a line for each size and a column for each class."""
+    """Mean scores by number of components and class."""
     results = pd.DataFrame(search.cv_results_)
     results["class"] = [type(model).__name__ for model in results["param_reduce"]]
     return results.pivot(
@@ -50,10 +50,10 @@ def table(search: GridSearchCV) -> pd.DataFrame:
 table(search).round(3)
 
 # %%
-# By what is done with the codes
-# ------------------------------
-# Where codes feed a classifier, search by its score: what is easiest to reconstruct from
-# is not always best to decide by.
+# By a downstream task
+# --------------------
+# If the codes are features of a classifier, search by its score: the codes of the best
+# reconstruction are not always the best for classification.
 
 pipeline = Pipeline(
     [

@@ -1,9 +1,10 @@
 """
-Detecting intrusions
-====================
+Intrusion detection: anomalies in mixed-type data
+=================================================
 
-Connections of a network, numbers and words mixed. The detector learns from normal ones
-and says how unusual later ones are. Their labels are used only to judge it.
+Anomaly detection in network connections with numeric and categorical features. The
+detector is fitted to normal connections and scores later ones. Labels are used only for
+evaluation.
 """
 
 import gallery_data as shared
@@ -21,15 +22,15 @@ from skae import AEOutlierDetector
 train, test = shared.intrusions(n_normal=3000, n_test=4000)
 print(train.name, train.X.shape, "|", test.name, test.X.shape)
 is_attack = test.y != "normal"
-print(f"attacks in the test rows: {is_attack.mean():.0%}")
+print(f"attacks in the test set: {is_attack.mean():.0%}")
 
 # %%
-# Words become columns of 0 and 1; a word that training rows did not have is all 0. The
-# default detector needs no scaling, IsolationForest neither: the scaler is there for
-# whatever you put in their place.
+# Categorical features are one-hot encoded; a category that is not in the training data is
+# all 0. The default detector and IsolationForest do not need scaled features: the scaler
+# is there for other detectors.
 
 
-def columns():
+def preprocessing():
     return make_column_transformer(
         (
             OneHotEncoder(handle_unknown="ignore", sparse_output=False),
@@ -39,8 +40,8 @@ def columns():
     )
 
 
-detector = make_pipeline(columns(), AEOutlierDetector(random_state=0)).fit(train.X)
-forest = make_pipeline(columns(), IsolationForest(random_state=0)).fit(train.X)
+detector = make_pipeline(preprocessing(), AEOutlierDetector(random_state=0)).fit(train.X)
+forest = make_pipeline(preprocessing(), IsolationForest(random_state=0)).fit(train.X)
 scores = {
     "AEOutlierDetector": detector.score_samples(test.X),
     "IsolationForest": forest.score_samples(test.X),
@@ -53,12 +54,12 @@ for (name, score), colour, line in zip(scores.items(), colours, ("-", "--"), str
     RocCurveDisplay.from_predictions(
         is_attack, -score, ax=panels[0], name=name, curve_kwargs=style
     )
-panels[0].set_xlabel("share of normal connections named")
-panels[0].set_ylabel("share of attacks named")
+panels[0].set_xlabel("false positive rate (normal connections flagged)")
+panels[0].set_ylabel("true positive rate (attacks flagged)")
 bins = np.linspace(*np.percentile(-scores["AEOutlierDetector"], [0, 99]), 50)
-for part, colour in ((~is_attack, shared.SKY), (is_attack, shared.RED)):
+for group, colour in ((~is_attack, shared.SKY), (is_attack, shared.RED)):
     panels[1].hist(
-        -scores["AEOutlierDetector"][part],
+        -scores["AEOutlierDetector"][group],
         bins,
         color=colour,
         alpha=0.7,
@@ -72,32 +73,33 @@ figure.suptitle(test.name)
 plt.show()
 
 # %%
-# Which attacks are found
-# -----------------------
-# ``predict`` says -1 below ``offset_``. Some attacks look like normal connections, one
-# by one; no detector of single rows finds these. Later normal traffic differs from that
-# trained on, so more of it is named than was in training: watch that share in use.
+# Which attacks are detected
+# --------------------------
+# ``predict`` is -1 for scores below ``offset_``. Some attacks consist of connections that
+# are normal one by one; no detector of single samples finds these. Later normal traffic
+# differs from the training data, so more of it is flagged: monitor this rate in use.
 
-named = pd.Series(detector.predict(test.X) == -1)
-found = named.groupby(test.y).agg(["size", "mean"]).sort_values("size", ascending=False)
-found.columns = ["connections", "share named"]
+flagged = pd.Series(detector.predict(test.X) == -1)
+detected = flagged.groupby(test.y).agg(["size", "mean"])
+detected = detected.sort_values("size", ascending=False)
+detected.columns = ["connections", "share flagged"]
 print({n: round(roc_auc_score(is_attack, -s), 3) for n, s in scores.items()})
-found.head(12).round(2)
+detected.head(12).round(2)
 
 # %%
-# Why
-# ---
-# ``explain`` shares the score out over the columns of the detector. Those of one word
-# are added up. The most negative are the oddest.
+# Feature contributions
+# ---------------------
+# ``explain`` attributes the score to the detector's features. The contributions of one
+# categorical feature are summed. The most negative are the most anomalous.
 
-odd = np.flatnonzero(is_attack & named)[:5]
-encoded = detector[:-1].transform(test.X.iloc[odd])
-shares = detector[-1].explain(encoded)
-shares.columns = [
+outliers = np.flatnonzero(is_attack & flagged)[:5]
+encoded = detector[:-1].transform(test.X.iloc[outliers])
+contributions = detector[-1].explain(encoded)
+contributions.columns = [
     next((c for c in test.X if n == c or n.startswith(c + "_")), n)
     for n in (name.split("__")[1] for name in detector[:-1].get_feature_names_out())
 ]
-shares = shares.T.groupby(level=0).sum().T
-for row, share in zip(odd, shares.iloc, strict=True):
-    worst = share.nsmallest(3)
-    print(f"{test.y[row]:>15}:", ", ".join(f"{n} {v:.1f}" for n, v in worst.items()))
+contributions = contributions.T.groupby(level=0).sum().T
+for place, contribution in zip(outliers, contributions.iloc, strict=True):
+    worst = contribution.nsmallest(3)
+    print(f"{test.y[place]:>15}:", ", ".join(f"{n} {v:.1f}" for n, v in worst.items()))

@@ -1,9 +1,9 @@
 """
-Directions of codes, and sums with them
+Latent directions and latent arithmetic
 =======================================
 
-The difference between the mean codes of two groups of rows is a direction. Added to the
-code of a row, it gives the row what the second group has.
+The difference between the mean codes of two groups of samples is a latent direction.
+Added to the code of a sample, it changes the attribute in which the groups differ.
 """
 
 import gallery_data as shared
@@ -20,27 +20,28 @@ X_train, X_test, y_train, y_test = X[:1400], X[1400:], y[:1400], y[1400:]
 model = ConditionalVAE(6, random_state=0).fit(X_train, y_train)
 
 # %%
-# A direction by its ends
-# -----------------------
-# How far a digit leans: the correlation of height and place of its ink. The groups are
-# the fifth of each digit that leans most to the left, and to the right.
+# A direction from two groups
+# ---------------------------
+# The slant of a digit is the regression slope of the horizontal on the vertical position
+# of its ink. The groups are the fifth of each digit with the most slant to the left, and
+# to the right.
 
-rows, columns = np.mgrid[0:8, 0:8].reshape(2, 64)
+v, u = np.mgrid[0:8, 0:8].reshape(2, 64)
 
 
 def slant(X: np.ndarray) -> np.ndarray:
-    """Columns by which ink moves to the right, from one line to that above."""
+    """Horizontal shift of the ink to the right per pixel of height."""
     weight = X.clip(0) / X.clip(0).sum(axis=1, keepdims=True)
-    height = rows - (weight @ rows)[:, None]
-    place = columns - (weight @ columns)[:, None]
+    height = v - (weight @ v)[:, None]
+    place = u - (weight @ u)[:, None]
     return -(weight * height * place).sum(axis=1) / (weight * height**2).sum(axis=1)
 
 
-lean = slant(X_train)
+slants = slant(X_train)
 left, right = [], []
 for digit in range(10):
     of_digit = np.flatnonzero(y_train == digit)
-    by_slant = of_digit[np.argsort(lean[of_digit])]
+    by_slant = of_digit[np.argsort(slants[of_digit])]
     fifth = len(by_slant) // 5
     left.append(by_slant[:fifth])
     right.append(by_slant[-fifth:])
@@ -50,17 +51,17 @@ direction = codes[right].mean(axis=0) - codes[left].mean(axis=0)
 print("direction:", direction.round(2))
 
 # %%
-# ``direction(X_from, X_to)`` does that where labels may be inferred, or are one for all.
+# ``direction(X_from, X_to)`` computes it for inferred labels, or one label for all.
 
 sevens = np.flatnonzero(y_train == 7)
-sevens = sevens[np.argsort(lean[sevens])]
+sevens = sevens[np.argsort(slants[sevens])]
 third = len(sevens) // 3
 left, right = X_train[sevens[:third]], X_train[sevens[-third:]]
 print("of sevens:", model.direction(left, right, y=7).round(2))
 
 # %%
-# Adding it
-# ---------
+# Adding the direction
+# --------------------
 
 steps = np.linspace(-1.5, 1.5, 9)
 some = np.array([np.flatnonzero(y_test == digit)[2] for digit in range(10)])
@@ -83,7 +84,7 @@ panels[1].fill_between(
 )
 panels[1].set(
     xlabel="steps along the direction",
-    ylabel="slant, columns a line",
+    ylabel="slant, pixels per pixel of height",
     title="test digits: mean, middle half",
 )
 plt.show()
@@ -91,9 +92,8 @@ plt.show()
 # %%
 # Single components
 # -----------------
-# ``traverse`` sweeps one component with the others where they are. Components of a
-# (beta-)VAE need not have a meaning one by one; a direction that was found from groups
-# of rows has.
+# ``traverse`` varies one component with the others fixed. Single components of a
+# (beta-)VAE need not be interpretable; a direction between groups of samples is.
 
 values = np.linspace(-2.5, 2.5, 9)
 figure, axes = plt.subplots(figsize=(4.4, 3.2), layout="constrained")

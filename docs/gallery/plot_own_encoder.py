@@ -3,8 +3,8 @@ Your own PyTorch network
 ========================
 
 ``encoder=`` and ``decoder=`` take a builder, a function ``(n_in, n_out) -> nn.Module``.
-The estimator calls it with the widths that the data ask for, so a builder survives
-``clone``, a grid search and other data; a built module would not.
+The estimator calls it with the widths that the data require, so a builder works with
+``clone``, a grid search and other data; a module instance would not.
 """
 
 import pickle
@@ -25,15 +25,15 @@ X, _ = load_digits(return_X_y=True)
 X_train, X_test = train_test_split(X, random_state=0)
 
 # %%
-# A function of a few lines
-# -------------------------
-# Rows come standardised and flat. What the builder returns ends in ``n_out`` values; the
-# linear path that starts as PCA stays beside it, so an architecture that does not suit
-# the data ends as PCA at worst.
+# A custom builder
+# ----------------
+# The input is standardised and flat, and the network must return ``n_out`` values. The
+# linear skip connection initialised at the PCA solution is added to it, so an unsuitable
+# architecture results in PCA at worst.
 
 
 def wavy(n_in, n_out, *, width=64):
-    """Two layers with a layer norm between them."""
+    """Two linear layers with layer norm and GELU between them."""
     return nn.Sequential(
         nn.Linear(n_in, width), nn.LayerNorm(width), nn.GELU(), nn.Linear(width, n_out)
     )
@@ -41,13 +41,13 @@ def wavy(n_in, n_out, *, width=64):
 
 ours = AutoencoderTransformer(8, encoder=wavy, max_iter=60, random_state=0).fit(X_train)
 print(f"R2 on held-out digits: {reconstruction_r2(ours, X_test):.3f}")
-clone(ours)  # a function clones; at the top level of a module it pickles, too
+clone(ours)  # a function can be cloned; at the top level of a module also pickled
 
 # %%
-# What the package has
-# --------------------
-# Fix a builder's other arguments with :func:`functools.partial`, which a search can go
-# over. Images are flat rows; convolutions are told the shape.
+# The builders of skae.networks
+# -----------------------------
+# Fix a builder's other arguments with :func:`functools.partial`; a search can vary them.
+# Images are flat samples, so convolutional networks require ``image_shape``.
 
 shape = {"image_shape": (1, 8, 8)}
 networks = {
@@ -75,8 +75,8 @@ axes.set(xlabel="R2 on held-out digits, 8 components, at most 40 epochs", xlim=(
 plt.show()
 
 # %%
-# In a search, and in a file
-# --------------------------
+# Grid search and pickle
+# ----------------------
 
 grid = {"encoder": [partial(mlp, hidden_layer_sizes=(w,)) for w in (16, 64)]}
 search = GridSearchCV(
@@ -87,4 +87,4 @@ search = GridSearchCV(
 ).fit(X_train[:600])
 print(search.best_params_["encoder"].keywords)
 model = search.best_estimator_
-print(f"pickled: {len(pickle.dumps(model)) / 1e3:.0f} kB, no training rows in it")
+print(f"pickled: {len(pickle.dumps(model)) / 1e3:.0f} kB, without training data")

@@ -2,9 +2,9 @@
 PCA against an autoencoder
 ==========================
 
-Both give each row a few numbers and lead back from them. PCA's way back is a flat
-subspace, the autoencoder's is curved. How much more of scikit-learn's digits does that
-retain, on rows that neither has seen?
+Dimensionality reduction by PCA and by an autoencoder: both encode each sample in a few
+numbers and decode them. PCA reconstructs in a linear subspace, the autoencoder on a
+nonlinear manifold. How much more variance of held-out digits does it retain?
 """
 
 import gallery_data as shared
@@ -24,10 +24,10 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # %%
 # The same number of components
 # -----------------------------
-# ``reconstruction_r2`` is the share of the variance that comes back, on any transformer
-# with ``inverse_transform``. Grey values share a unit, so nothing is scaled. With early
-# stopping on (the default) the autoencoder starts as PCA and keeps what does better on
-# rows held out.
+# ``reconstruction_r2`` is the share of the variance that is reconstructed, for any
+# transformer with ``inverse_transform``. Grey values share a unit, so nothing is scaled.
+# The autoencoder is initialised at the PCA solution; early stopping (the default) keeps
+# the weights of the lowest validation loss.
 
 sizes = [1, 2, 4, 8, 16]
 pcas = [PCA(k).fit(X_train) for k in sizes]
@@ -50,8 +50,8 @@ plt.show()
 # %%
 # Two components
 # --------------
-# Codes are centred, uncorrelated and ordered, as PCA's are; a nearest-neighbour
-# classifier says how well they part digits that it was never told of in training.
+# Codes are centred, uncorrelated and ordered, as in PCA. The accuracy of a nearest-
+# neighbour classifier measures how well they separate digits; training used no labels.
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
 for axes, model in zip(panels, (pcas[1], autoencoders[1]), strict=True):
@@ -75,15 +75,15 @@ figure.legend(
 plt.show()
 
 # %%
-# What is left of a digit
-# -----------------------
-# Eight numbers of sixty-four.
+# Reconstructions
+# ---------------
+# Eight components for sixty-four pixels.
 
 some = X_test[:10]
 figure, panels = plt.subplots(3, 1, figsize=(7, 3), layout="constrained")
 shared.show(panels[0], some, (8, 8), 10, "held-out digits")
-back = pcas[3].inverse_transform(pcas[3].transform(some))
-shared.show(panels[1], back, (8, 8), 10, "PCA(8)")
-back = autoencoders[3].reconstruct(some)
-shared.show(panels[2], back, (8, 8), 10, "AutoencoderTransformer(8)")
+reconstructed = pcas[3].inverse_transform(pcas[3].transform(some))
+shared.show(panels[1], reconstructed, (8, 8), 10, "PCA(8)")
+reconstructed = autoencoders[3].reconstruct(some)
+shared.show(panels[2], reconstructed, (8, 8), 10, "AutoencoderTransformer(8)")
 plt.show()

@@ -2,9 +2,9 @@
 Progress bars and callbacks
 ===========================
 
-``fit`` is quiet. What it does can be watched in three ways: ``verbose=True`` for one
-estimator, scikit-learn's callbacks for a Pipeline or a search as a whole, skorch's for
-what happens within the training.
+``fit`` prints nothing by default. Training is monitored in three ways: a progress bar by
+``verbose=True`` for one estimator, scikit-learn's callbacks for a whole Pipeline or
+search, and skorch's callbacks within the training loop.
 """
 
 import gallery_data as shared
@@ -23,10 +23,11 @@ from skae.metrics import reconstruction_r2
 X, _ = load_digits(return_X_y=True)
 
 # %%
-# After the fact: the history
-# ---------------------------
-# One row an epoch. "validate" is the run that rows were held out from, "refit" the one on
-# all rows that follows on small data, for the share of the steps that did best.
+# Learning curves: the history
+# ----------------------------
+# ``history_`` has an entry per epoch. "validate" is the run with a validation set,
+# "refit" the run on all samples that follows for small n_samples, for the best fraction
+# of the steps.
 
 autoencoder = AutoencoderTransformer(8, random_state=0).fit(X)
 history = autoencoder.history_
@@ -51,8 +52,8 @@ history.tail(3).round(5)
 # %%
 # scikit-learn's callbacks
 # ------------------------
-# They are given to the outermost object and told of every epoch inside.
-# ``ScoringMonitor`` writes down a score after every epoch.
+# They are set on the outermost estimator and called at every epoch inside.
+# ``ScoringMonitor`` records a score after every epoch.
 
 monitor = ScoringMonitor(scoring={"r2": reconstruction_r2})
 autoencoder = AutoencoderTransformer(8, max_iter=15, early_stopping=False, random_state=0)
@@ -62,12 +63,12 @@ curve = logs[logs["task_name"] == "epoch"]["r2"]
 
 figure, axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 axes.plot(range(1, len(curve) + 1), curve, color=shared.BLUE, marker="o")
-axes.set(xlabel="epoch", ylabel="R2 on the training rows")
+axes.set(xlabel="epoch", ylabel="R2 on the training set")
 plt.show()
 
 # %%
-# They reach an autoencoder within a Pipeline within a search. With
-# ``ProgressBar(max_propagation_depth=None)`` each fit shows its epochs, too.
+# They are propagated to an autoencoder in a Pipeline in a search. With
+# ``ProgressBar(max_propagation_depth=None)`` each fit also shows its epochs.
 
 pipeline = Pipeline([("scale", StandardScaler()), ("ae", AutoencoderTransformer())])
 pipeline.set_params(ae__max_iter=2, ae__random_state=0)
@@ -78,8 +79,8 @@ print(search.best_params_)
 # %%
 # skorch's callbacks
 # ------------------
-# They go into ``callbacks=`` and are copied at ``fit``. A scheduler replaces the one that
-# is built in. A callback of yours is a class with some of ``on_epoch_end``,
+# They are passed as ``callbacks=`` and copied at ``fit``. A scheduler replaces the
+# default one. A custom callback is a class with some of ``on_epoch_end``,
 # ``on_train_end`` and so on; ``net`` is skorch's.
 
 
@@ -91,8 +92,8 @@ class Report(Callback):
 
 
 steps = LRScheduler(policy=StepLR, step_size=4, gamma=0.3)
-watched = AutoencoderTransformer(
+monitored = AutoencoderTransformer(
     8, max_iter=12, callbacks=[steps, Report()], early_stopping=False, random_state=0
 )
-watched.fit(X)
-watched.history_[["epoch", "train_loss", "learning_rate"]].iloc[::4].round(5)
+monitored.fit(X)
+monitored.history_[["epoch", "train_loss", "learning_rate"]].iloc[::4].round(5)

@@ -2,9 +2,9 @@
 An embedding of single cells
 ============================
 
-Gene counts of blood cells, hundreds of columns, most of them zero. How much of the types
-of cells do a few numbers hold, by PCA and by an autoencoder? With few rows the answer is
-often: the same.
+Gene counts of blood cells have hundreds of features and are mostly zero. How well do
+embeddings of a few components separate cell types, by PCA and by an autoencoder? For
+small n_samples the results are often the same.
 """
 
 import gallery_data as shared
@@ -22,7 +22,7 @@ X, y = table.X, table.y
 print(table.name)
 
 # %%
-# Two components, on a third of the cells that was not trained on.
+# Two components, evaluated on a held-out third of the cells.
 
 order = np.random.RandomState(0).permutation(len(X))
 train, test = order[: len(X) * 2 // 3], order[len(X) * 2 // 3 :]
@@ -33,10 +33,10 @@ for model in (PCA(2), AutoencoderTransformer(2, random_state=0)):
     embeddings[name] = model.transform(X)
     print(f"{name}: R2 on held-out cells {reconstruction_r2(model, X[test]):.3f}")
 
-try:  # an embedding of neighbourhoods; it has no way back from codes, and so no R2
+try:  # preserves neighbourhoods; without reconstruction, and so without R2
     from umap import UMAP
 except ImportError:
-    print("UMAP is not installed: it is left out.")
+    print("UMAP is not installed and is omitted.")
 else:
     umap = UMAP(random_state=0, n_jobs=1).fit(X[train])
     embeddings["UMAP"] = umap.transform(X)
@@ -64,15 +64,15 @@ figure.legend(
     ncols=3,
     fontsize="small",
 )
-figure.suptitle(f"{table.name}, cells held out")
+figure.suptitle(f"{table.name}, held-out cells")
 plt.show()
 
 # %%
 # More components
 # ---------------
-# For a classifier or a graph of neighbours one keeps more than two. The autoencoder must
-# beat its start, PCA, by two standard errors over the cells held out; where a few hundred
-# cells do not show such a gain, it *is* PCA.
+# Classifiers and neighbour graphs use more than two components. The autoencoder must
+# improve on its initial weights, PCA, by two standard errors on the validation set; if a
+# few hundred cells do not show such a gain, it *is* PCA.
 
 sizes = [2, 4, 8, 16]
 figure, axes = plt.subplots(figsize=(5.5, 3.4), layout="constrained")

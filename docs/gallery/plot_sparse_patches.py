@@ -1,10 +1,11 @@
 """
-What photographs are made of
-============================
+Sparse coding of image patches
+==============================
 
-A sparse autoencoder writes each row as a sum of few directions out of many. For patches
-of photographs Olshausen and Field (1996) found that such directions are edges, each at
-one place and slant. Here is one photograph, and seconds of training.
+A sparse autoencoder represents each sample as a sum of few directions of an overcomplete
+dictionary. For patches of photographs Olshausen and Field (1996) found that such
+directions are edges, each at one position and orientation. This example uses one
+photograph and seconds of training.
 """
 
 import gallery_data as shared
@@ -27,13 +28,13 @@ X_train, X_test = patches[:-2000], patches[-2000:]
 print(X_train.shape)
 
 # %%
-# 128 directions for 64 pixels, five of them active on average. Shown are those that are
-# used most; what is used rarely has seen few rows, and is still noisy.
+# 128 directions for 64 pixels, five of them active on average. The figure has the most
+# active ones; directions that are rarely active are trained by few samples and are noisy.
 
 sparse = SparseAE(n_active=5, random_state=0).fit(X_train)
 codes = sparse.transform(X_test)
 pca = PCA(5).fit(X_train)
-print("active components in a row:", (codes > 0).sum(axis=1).mean().round(2))
+print("active components per sample:", (codes > 0).sum(axis=1).mean().round(2))
 print("dead units:", sparse.dead_units_)
 print(f"R2, PCA(5)  : {reconstruction_r2(pca, X_test):.3f}")
 print(f"R2, SparseAE: {reconstruction_r2(sparse, X_test):.3f}")
@@ -51,17 +52,17 @@ panels[0].axis("off")
 counts = np.bincount((codes > 0).sum(axis=1))
 panels[1].bar(np.arange(len(counts)), counts, color=shared.BLUE)
 panels[1].axvline(5, color=shared.BLACK, linestyle="--", label="n_active=5")
-panels[1].set(xlabel="active components in a patch", ylabel="patches held out")
+panels[1].set(xlabel="active components in a patch", ylabel="held-out patches")
 panels[1].legend()
 plt.show()
 
 # %%
-# A patch is its directions times how active they are, plus a constant patch.
+# A reconstruction is the sum of its directions, weighted by the code, plus a constant.
 
 busy = np.argsort((codes > 0).sum(axis=1))[-600]
 used = np.argsort(codes[busy])[::-1][:6]
-parts = codes[busy, used, None] * sparse.components_[used]
-shown = np.vstack([X_test[busy], sparse.reconstruct(X_test[[busy]])[0], *parts])
+terms = codes[busy, used, None] * sparse.components_[used]
+shown = np.vstack([X_test[busy], sparse.reconstruct(X_test[[busy]])[0], *terms])
 titles = ["patch", "reconstruction", *[f"{codes[busy, j]:.2f} of {j}" for j in used]]
 figure, panels = plt.subplots(1, 8, figsize=(9, 1.6), layout="constrained")
 limit = np.abs(shown).max()

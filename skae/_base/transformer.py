@@ -23,7 +23,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     @property
     def history_(self) -> pd.DataFrame:
-        columns = {
+        names = {
             "stage": "stage",
             "epoch": "epoch",
             "train_loss": "train_loss",
@@ -34,10 +34,10 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         epochs = self._history
         terms = [n for n in (epochs[0] if epochs else []) if n.startswith("train_")]
         terms = [n for n in terms if n != "train_loss" and not n.endswith("_best")]
-        frame = pd.DataFrame(epochs, columns=[*columns, *terms])
+        frame = pd.DataFrame(epochs, columns=[*names, *terms])
         # A refit has no validation set; callbacks see there the losses of the first fit.
         frame["valid_loss"] = frame["valid_loss"].where(frame["stage"] != "refit")
-        return frame.rename(columns=columns)
+        return frame.rename(columns=names)
 
     def transform(self, X):
         """Encode X.

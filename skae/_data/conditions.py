@@ -37,7 +37,7 @@ class Labels:
         return counted
 
     def encode(self, y, n_samples: int) -> np.ndarray:
-        """One-hot rows of shape (n_samples, n_classes); ``y`` may be a single label."""
+        """One-hot codes (n_samples, n_classes); ``y`` may be a single label."""
         y = np.asarray(y)
         y = np.full(n_samples, y) if y.size == 1 else y.ravel()
         _check_length(y, n_samples)

@@ -35,7 +35,7 @@ class Statistics:
 
     components : ndarray of shape (n_features, n_components)
         Leading principal directions of the data, or of the standardised data; with
-        targets, those that predict them best. Columns beyond the rank are 0.
+        targets, those that predict them best; 0 beyond the rank.
 
     deviations : ndarray of shape (n_components,)
         Standard deviation of the samples along each direction.
@@ -214,14 +214,14 @@ def describe_pairs(
         mean=x.mean,
         spread=x.spread,
         training_range=_value_range(trained),
-        components=reduction @ found.into,
+        components=reduction @ found.projection,
         deviations=found.deviations,
         n_components=n_components,
         target_mean=target.mean,
         target_spread=target.spread,
         target_range=_value_range(trained, "target"),
         residual_spread=x.spread,
-        regression=found.back,
+        regression=found.coefficients,
     )
 
 

@@ -1,7 +1,7 @@
-"""Leading principal components, by whichever matrix is smallest.
+"""Principal component analysis, by the smallest matrix.
 
-Long data use the covariance matrix, wide data the inner products of the samples, and data
-that are both use products with vectors alone.
+Large n_samples use the covariance matrix, large n_features the inner products of the
+samples, and data with both use only products with vectors.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from scipy.sparse.linalg import LinearOperator, svds
 
 from skae._linalg.eigen import leading
 
-COLUMNS = 4096  # at once, where data are wide
+BLOCK = 4096  # features at a time, for large n_features
 
 
 def from_covariance(
     products: np.ndarray, n_samples: int, n_components: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Components and deviations of data with this matrix of centred products.
+    """Compute components and standard deviations from the centred cross-product matrix.
 
     Parameters
     ----------
@@ -25,15 +25,15 @@ def from_covariance(
         ``Xc.T @ Xc`` of the centred data.
 
     n_samples, n_components : int
-        Number of samples, and of components wanted.
+        Number of samples, and of components to compute.
 
     Returns
     -------
     components : ndarray of shape (n_features, n_components)
-        Principal directions; 0 beyond the rank.
+        Principal directions; zeros beyond the rank.
 
     deviations : ndarray of shape (n_components,)
-        Standard deviation along each.
+        Standard deviation along each direction.
     """
     values, vectors = leading(products, min(n_components, len(products)))
     return _principal(values, vectors, n_samples, n_components)
@@ -44,23 +44,23 @@ def from_inner_products(
     shape: tuple[int, int],
     n_components: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same by the samples' inner products, a block of features at a time.
+    """Compute the same from the samples' inner products, in blocks of features.
 
     Parameters
     ----------
     centred : callable
-        Returns some columns of the centred data, given as a slice.
+        Returns the centred data of a slice of features.
 
     shape : (int, int)
         Number of samples and of features.
 
     n_components : int
-        Number of components wanted.
+        Number of components to compute.
     """
     n_samples, n_features = shape
-    starts = range(0, n_features, COLUMNS)
-    blocks = [slice(start, start + COLUMNS) for start in starts]
-    products = sum(part @ part.T for part in map(centred, blocks))
+    starts = range(0, n_features, BLOCK)
+    blocks = [slice(start, start + BLOCK) for start in starts]
+    products = sum(block @ block.T for block in map(centred, blocks))
     values, vectors = leading(products, min(n_components, n_samples))
     directions = np.concatenate([centred(block).T @ vectors for block in blocks])
     lengths = np.linalg.norm(directions, axis=0)
@@ -69,41 +69,41 @@ def from_inner_products(
 
 
 def by_iteration(
-    parts: Callable[[], Iterator],
+    chunks: Callable[[], Iterator],
     shape: tuple[int, int],
     mean: np.ndarray,
     scale: np.ndarray,
     n_components: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same by products of the data with vectors (ARPACK), to machine precision.
+    """Compute the same from products with vectors (ARPACK), to machine precision.
 
-    No square matrix of the samples or of the features is made; sparse data stay sparse.
+    No square matrix of samples or features is computed; sparse data stay sparse.
 
     Parameters
     ----------
-    parts : callable
-        Returns an iterator over the data, as arrays or sparse matrices.
+    chunks : callable
+        Returns an iterator over chunks of the data, arrays or sparse matrices.
 
     shape : (int, int)
         Number of samples and of features.
 
     mean, scale : ndarray of shape (n_features,)
-        Subtracted from the data, and then multiplied.
+        Mean to subtract, and factor to multiply the result by.
 
     n_components : int
-        Number of components wanted, less than either number.
+        Number of components, less than the numbers of samples and of features.
     """
 
     def times(vector: np.ndarray) -> np.ndarray:
         vector = scale * vector.ravel()
-        return np.concatenate([part @ vector for part in parts()]) - mean @ vector
+        return np.concatenate([chunk @ vector for chunk in chunks()]) - mean @ vector
 
     def transposed_times(vector: np.ndarray) -> np.ndarray:
         vector = vector.ravel()
         total, start = -mean * vector.sum(), 0
-        for part in parts():
-            total = total + part.T @ vector[start : start + part.shape[0]]
-            start += part.shape[0]
+        for chunk in chunks():
+            total = total + chunk.T @ vector[start : start + chunk.shape[0]]
+            start += chunk.shape[0]
         return scale * total
 
     centred = LinearOperator(shape, times, transposed_times, dtype=np.float64)
@@ -116,12 +116,12 @@ def by_iteration(
 def _principal(
     values: np.ndarray, vectors: np.ndarray, n_samples: int, n_components: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Directions and deviations; 0 where there are fewer than asked for."""
+    """Directions and standard deviations, padded with zeros to ``n_components``."""
     components = np.zeros((len(vectors), n_components))
     deviations = np.zeros(n_components)
-    # Beyond the numerical rank, by numpy's tolerance, a direction is noise.
+    # Directions beyond the numerical rank, by numpy's tolerance, are rounding error.
     rounding = np.finfo(np.float64).eps * max(n_samples, len(vectors)) * values[0]
-    known = values > rounding
-    components[:, : len(values)] = vectors * known
-    deviations[: len(values)] = np.sqrt(np.where(known, values, 0.0) / n_samples)
+    significant = values > rounding
+    components[:, : len(values)] = vectors * significant
+    deviations[: len(values)] = np.sqrt(np.where(significant, values, 0.0) / n_samples)
     return components, deviations

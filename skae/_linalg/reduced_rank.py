@@ -1,7 +1,7 @@
-"""Linear maps from rows to targets, through a code of few components.
+"""Reduced-rank regression of targets on samples.
 
 Izenman, "Reduced-rank regression for the multivariate linear model", Journal of
-Multivariate Analysis 5, 1975. Where rows are their own targets it is PCA.
+Multivariate Analysis 5, 1975. If the samples are their own targets, it is PCA.
 """
 
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ import numpy as np
 
 from skae._linalg.eigen import leading_axes
 
-# Ridge penalties tried, as shares of the largest eigenvalue of the rows' products.
+# Candidate ridge penalties, as fractions of the largest eigenvalue of X.T @ X.
 PENALTIES = np.logspace(-8, 0, 17)
 
 
 class Sums(NamedTuple):
-    """What a regression needs to know of rows and targets, both centred."""
+    """Cross-products of samples and targets, both centred."""
 
-    squares: np.ndarray  # (n_inputs, n_inputs), of rows
-    products: np.ndarray  # (n_inputs, n_outputs), of rows and targets
+    squares: np.ndarray  # X.T @ X, (n_inputs, n_inputs)
+    products: np.ndarray  # X.T @ Y, (n_inputs, n_outputs)
     n_samples: int
 
     @classmethod
@@ -32,68 +32,69 @@ class Sums(NamedTuple):
         return cls(squares, products, n_samples)
 
     def add(self, other: "Sums") -> "Sums":
-        return Sums(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 class ReducedRank(NamedTuple):
-    """Codes are ``x @ into``, with these deviations, and targets ``codes @ back``."""
+    """Factors: codes are ``x @ projection``, targets ``codes @ coefficients``."""
 
-    into: np.ndarray  # (n_inputs, n_components)
-    deviations: np.ndarray  # (n_components,), largest first
-    back: np.ndarray  # (n_components, n_outputs), rows of length 1
+    projection: np.ndarray  # (n_inputs, n_components)
+    deviations: np.ndarray  # (n_components,), of the codes, largest first
+    coefficients: np.ndarray  # (n_components, n_outputs), orthonormal
 
 
 def reduced_rank(kept: Sums, held_out: Sums, n_components: int) -> ReducedRank:
-    """Regress targets on rows, by a matrix of that rank at most.
+    """Fit a reduced-rank regression with a ridge penalty.
 
-    The ridge penalty is the one with the least error on rows held out; the regression is
-    then one of all rows.
+    The penalty is the one of the lowest error on the held-out samples; the regression is
+    then fitted to all samples.
 
     Parameters
     ----------
     kept, held_out : Sums
-        Of two parts of the rows.
+        Cross-products of two disjoint sets of samples.
 
     n_components : int
-        The rank. Components beyond what there is are 0.
+        Maximum rank. Components beyond the rank of the data are 0.
     """
     share = _best_share(kept, held_out)
     sums = kept.add(held_out)
     values, vectors = _eigen(sums.squares)
     n_inputs, n_outputs = sums.products.shape
-    into, back = np.zeros((n_inputs, n_components)), np.zeros((n_components, n_outputs))
+    projection = np.zeros((n_inputs, n_components))
+    coefficients = np.zeros((n_components, n_outputs))
     deviations = np.zeros(n_components)
     if values.size == 0:
-        return ReducedRank(into, deviations, back)
+        return ReducedRank(projection, deviations, coefficients)
     shrunk = values + share * values[-1]
     products = vectors.T @ sums.products
     fitted = products * (np.sqrt(values) / shrunk)[:, None]
     n_found = min(n_components, *fitted.shape)
     variances, axes = leading_axes(fitted, n_found)
-    into[:, :n_found] = vectors @ ((products @ axes) / shrunk[:, None])
-    back[:n_found] = axes.T
+    projection[:, :n_found] = vectors @ ((products @ axes) / shrunk[:, None])
+    coefficients[:n_found] = axes.T
     deviations[:n_found] = np.sqrt(variances / sums.n_samples)
-    return ReducedRank(into, deviations, back)
+    return ReducedRank(projection, deviations, coefficients)
 
 
 def _best_share(kept: Sums, held_out: Sums) -> float:
-    """The penalty to take, as a share of the largest eigenvalue."""
+    """Penalty of the lowest held-out error, as a fraction of the largest eigenvalue."""
     values, vectors = _eigen(kept.squares)
     if values.size == 0 or held_out.n_samples == 0:
         return PENALTIES[0]
     products = vectors.T @ kept.products
     squares = vectors.T @ held_out.squares @ vectors
-    wanted = vectors.T @ held_out.products
+    targets = vectors.T @ held_out.products
 
-    def error(share: float) -> float:  # but for what no map changes
+    def error(share: float) -> float:  # up to a constant
         regression = products / (values + share * values[-1])[:, None]
-        return np.sum(regression * (squares @ regression - 2 * wanted))
+        return np.sum(regression * (squares @ regression - 2 * targets))
 
     return min(PENALTIES, key=error)
 
 
 def _eigen(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues that are not rounding, and their vectors."""
+    """Eigenvalues above rounding error, and their eigenvectors."""
     values, vectors = np.linalg.eigh(squares)
-    known = values > 1e-12 * max(values[-1], 0.0)
-    return values[known], vectors[:, known]
+    significant = values > 1e-12 * max(values[-1], 0.0)
+    return values[significant], vectors[:, significant]

@@ -24,8 +24,8 @@ class ConditionalVAE(LabelsByEvidence):
     not contain y (the style of a digit, not which digit), or to change the class of a
     sample and keep the rest. Encoder and decoder are conditioned on y.
 
-    y of strings, integers or booleans is taken as labels; y of floats, or with several
-    columns, as continuous. Where a method is called without y, labels are inferred by
+    y of strings, integers or booleans is taken as labels; y of floats, or with two
+    axes, as continuous. Where a method is called without y, labels are inferred by
     Bayes' rule from the log-likelihoods, so that the class works within a Pipeline;
     continuous y must be passed. It is not a classifier for scikit-learn, so that a search
     over samples sorted by label needs ``cv=StratifiedKFold()``.

@@ -192,7 +192,5 @@ def _decode_paths(estimator, X_from, X_to, n_steps: int) -> np.ndarray:
         return check_paths(estimator.interpolate(X_from, X_to, n_steps))
     check_decodes(estimator)
     starts, ends = (to_array(estimator.transform(X)) for X in (X_from, X_to))
-    decoded = to_array(
-        estimator.inverse_transform(lines_between(starts, ends, n_steps))
-    )
+    decoded = to_array(estimator.inverse_transform(lines_between(starts, ends, n_steps)))
     return decoded.reshape(len(starts), n_steps, -1)

@@ -49,10 +49,10 @@ class OutlierDisplay:
     is_outlier : ndarray of bool of shape (n_samples,) or None, default=None
         Known outliers.
 
-    row : int or None, default=None
+    sample : int or None, default=None
         Position of the sample to explain.
 
-    row_name : str, default=""
+    sample_name : str, default=""
         Name of this sample.
 
     contributions : Series or None, default=None
@@ -96,9 +96,9 @@ class OutlierDisplay:
     >>> from skae.displays import OutlierDisplay
     >>> X, _ = load_wine(return_X_y=True, as_frame=True)
     >>> detector = AEOutlierDetector(max_iter=20, random_state=0).fit(X)
-    >>> display = OutlierDisplay.from_estimator(detector, X, row=0)
+    >>> display = OutlierDisplay.from_estimator(detector, X, sample=0)
     >>> [str(ax.get_xlabel()) for ax in display.axes_]
-    ['score (higher is more normal)', 'contribution to the score']
+    ['score (higher is more normal)', 'contribution']
     >>> plt.close(display.figure_)
     """
 
@@ -108,28 +108,28 @@ class OutlierDisplay:
         threshold,
         *,
         is_outlier=None,
-        row=None,
-        row_name="",
+        sample=None,
+        sample_name="",
         contributions=None,
         values=None,
     ):
         self.scores = scores
         self.threshold = threshold
         self.is_outlier = is_outlier
-        self.row = row
-        self.row_name = row_name
+        self.sample = sample
+        self.sample_name = sample_name
         self.contributions = contributions
         self.values = values
 
     @classmethod
-    def from_estimator(cls, detector, X, y=None, *, row=None, ax=None, **kwargs):
+    def from_estimator(cls, detector, X, y=None, *, sample=None, ax=None, **kwargs):
         """Compute the scores of X and draw them.
 
         Parameters
         ----------
         detector : object
             Fitted, or a Pipeline or search that ends in it, with ``score_samples`` and
-            ``offset_``; ``row`` also requires ``explain``.
+            ``offset_``; ``sample`` also requires ``explain``.
 
         X : array-like of shape (n_samples, n_features)
             Samples to score.
@@ -138,7 +138,7 @@ class OutlierDisplay:
             Known outliers: True or 1, with False or 0 for inliers; or -1, with 1 for
             inliers, as ``predict`` returns them.
 
-        row : int, default=None
+        sample : int, default=None
             Position in X of a sample to explain.
 
         ax : matplotlib Axes, default=None
@@ -154,15 +154,15 @@ class OutlierDisplay:
         """
         contributions = values = None
         scores = detector.score_samples(X)
-        if row is not None:
-            _check_row(row, len(scores))
-            contributions, values = _explain(detector, X, row)
+        if sample is not None:
+            _check_sample(sample, len(scores))
+            contributions, values = _explain(detector, X, sample)
         display = cls(
             scores,
             float(find_fitted(detector, "offset_").offset_),
             is_outlier=_check_is_outlier(y, len(scores)),
-            row=row,
-            row_name="" if row is None else sample_names(X)[row],
+            sample=sample,
+            sample_name="" if sample is None else sample_names(X)[sample],
             contributions=contributions,
             values=values,
         )
@@ -170,7 +170,15 @@ class OutlierDisplay:
 
     @classmethod
     def from_predictions(
-        cls, scores, threshold, y=None, *, row=None, contributions=None, ax=None, **kwargs
+        cls,
+        scores,
+        threshold,
+        y=None,
+        *,
+        sample=None,
+        contributions=None,
+        ax=None,
+        **kwargs,
     ):
         """Draw scores that are computed already.
 
@@ -185,7 +193,7 @@ class OutlierDisplay:
         y : array-like of shape (n_samples,), default=None
             Known outliers, as in :meth:`from_estimator`.
 
-        row : int, default=None
+        sample : int, default=None
             Position of a sample to mark.
 
         contributions : Series, default=None
@@ -203,14 +211,14 @@ class OutlierDisplay:
             The display, already drawn.
         """
         scores = np.asarray(scores, dtype=np.float64)
-        if row is not None:
-            _check_row(row, len(scores))
+        if sample is not None:
+            _check_sample(sample, len(scores))
         display = cls(
             scores,
             float(threshold),
             is_outlier=_check_is_outlier(y, len(scores)),
-            row=row,
-            row_name="" if row is None else str(row),
+            sample=sample,
+            sample_name="" if sample is None else str(sample),
             contributions=contributions,
         )
         return display.plot(ax, **kwargs)
@@ -276,7 +284,7 @@ class OutlierDisplay:
         return np.maximum(self.scores, min(least, self.threshold - margin))
 
     def _draw_marks(self) -> None:
-        self.outliers_ = self.row_ = None
+        self.outliers_ = self.sample_ = None
         # Heights are fractions of the axes, not numbers of samples.
         across = self.ax_.get_xaxis_transform()
         style = {"linestyle": "none", "transform": across, "clip_on": False}
@@ -285,11 +293,11 @@ class OutlierDisplay:
             mark = {"marker": "|", "color": VERMILLION, "markersize": 12}
             heights = np.full(len(outliers), 0.98)
             self.outliers_ = self.ax_.plot(outliers, heights, **mark, **style)[0]
-        if self.row is not None:
+        if self.sample is not None:
             mark = {"marker": "v", "color": ORANGE, "markersize": 11}
-            mark |= {"markeredgecolor": BLACK, "label": f"sample {self.row_name}"}
-            at = self._drawn()[self.row]
-            self.row_ = self.ax_.plot([at], [0.1], **mark, **style, zorder=5)[0]
+            mark |= {"markeredgecolor": BLACK, "label": f"sample {self.sample_name}"}
+            at = self._drawn()[self.sample]
+            self.sample_ = self.ax_.plot([at], [0.1], **mark, **style, zorder=5)[0]
 
     def _draw_threshold(self) -> None:
         n_below = int((self.scores < self.threshold).sum())
@@ -317,32 +325,35 @@ class OutlierDisplay:
         ax.set_yticks(range(len(largest)), names, fontsize=9)
         ax.invert_yaxis()
         ax.axvline(0, color="0.3", linewidth=0.8)
-        ax.set_xlabel("contribution to the score")
-        ax.set_title(f"sample {self.row_name}", fontsize=10)
+        ax.set_xlabel("contribution")
+        ax.set_title(f"sample {self.sample_name}", fontsize=10)
 
 
-def _explain(detector, X, row: int) -> tuple[pd.Series, np.ndarray]:
+def _explain(detector, X, sample: int) -> tuple[pd.Series, np.ndarray]:
     """Contribution of each feature to the score of a sample, and the features' values."""
     fitted = find_fitted(detector, "offset_")
     if not hasattr(fitted, "explain"):
         raise ValueError(
-            f"row={row} requires explain, and {type(fitted).__name__} has no explain. "
-            "Pass an AEOutlierDetector, or row=None."
+            f"sample={sample} requires explain, which {type(fitted).__name__} does not "
+            "have. Pass an AEOutlierDetector, or sample=None."
         )
-    sample = one_sample(X, row)
-    transformed = pass_to_last(detector, sample)
-    contributions, values = fitted.explain(transformed).iloc[0], to_array(sample)[0]
+    x = one_sample(X, sample)
+    transformed = pass_to_last(detector, x)
+    contributions, values = fitted.explain(transformed).iloc[0], to_array(x)[0]
     if len(contributions) != len(values):  # earlier steps change the features
         return contributions, to_array(transformed)[0]
     return contributions.set_axis(feature_names(len(values), X, detector)), values
 
 
-def _check_row(row, n_samples: int) -> None:
-    if isinstance(row, bool) or not isinstance(row, (int, np.integer)):
-        raise ValueError(f"row={row!r} must be the position of a sample, an integer.")
-    if not 0 <= row < n_samples:
+def _check_sample(sample, n_samples: int) -> None:
+    if isinstance(sample, bool) or not isinstance(sample, (int, np.integer)):
         raise ValueError(
-            f"row={row} must be from 0 to {n_samples - 1}, as n_samples={n_samples}."
+            f"sample={sample!r} must be the position of a sample, an integer."
+        )
+    if not 0 <= sample < n_samples:
+        raise ValueError(
+            f"sample={sample} must be from 0 to {n_samples - 1}, as there are "
+            f"n_samples={n_samples}."
         )
 
 

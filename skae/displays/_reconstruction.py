@@ -180,7 +180,7 @@ class ReconstructionDisplay:
         return cls(
             original,
             reconstructed[: len(original)],
-            # Images are drawn in the units of X, which may be large.
+            # Images are not standardised; X may be large.
             units=None if image_shape else Units.of_samples(to_array(X)),
             row_names=sample_names(X)[: len(reconstructed)],
             feature_names=names,

@@ -46,7 +46,7 @@ def draw_images(
 ):
     """Draw (n_lines, n_columns) images with labels on both axes."""
     low, high = extremes
-    if images.ndim == 5:  # matplotlib clips RGB values to [0, 1]
+    if images.ndim == 5:  # RGB values are in [0, 1]
         images = np.clip((images - low) / max(high - low, 1e-12), 0, 1)
     board, (height, width) = tile(images)
     image = ax.imshow(board, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")

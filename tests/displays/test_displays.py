@@ -1,4 +1,4 @@
-"""Displays: what is drawn is what was computed, on images and on tables."""
+"""Displays: the artists show the computed values, for images and tables."""
 
 import builtins
 import subprocess
@@ -87,7 +87,7 @@ def texts(ticks):
 
 
 def tiles(image, n_lines, n_columns, shape, gap=1):
-    """Cut a drawn image back into those it was laid out from."""
+    """Split a drawn image into the images that it was tiled from."""
     board = np.ma.getdata(image.get_array())
     height, width = shape[0] + gap, shape[1] + gap
     places = [(i * height, j * width) for i in range(n_lines) for j in range(n_columns)]
@@ -102,7 +102,7 @@ def bar_heights(bars):
     return np.array([bar.get_height() for bar in bars])
 
 
-# What all displays share.
+# All displays.
 
 
 def test_matplotlib_waits_until_something_is_drawn():
@@ -153,7 +153,7 @@ def draw_all(detector, vae, wine, axes=None):
         TraversalDisplay.from_estimator(vae, [0, 1], VALUES, ax=next(places)),
         InterpolationDisplay.from_estimator(vae, X[:2], X[-2:], ax=next(places)),
         ComponentsDisplay.from_estimator(vae, ax=next(places)),
-        OutlierDisplay.from_estimator(detector, X, row=0, ax=next(places)),
+        OutlierDisplay.from_estimator(detector, X, sample=0, ax=next(places)),
     ]
 
 
@@ -168,27 +168,27 @@ def test_nothing_is_shown_and_no_setting_changed(detector, table_vae, wine, monk
     assert dict(plt.rcParams) == before
 
 
-def test_displays_are_drawn_where_they_are_told_to(detector, table_vae, wine):
+def test_displays_are_drawn_in_the_given_axes(detector, table_vae, wine):
     figure, axes = plt.subplots(2, 4, figsize=(24, 10), layout="constrained")
     ranges = [ax.get_position() for ax in axes.ravel()]
 
     displays = draw_all(detector, table_vae, wine, axes.ravel())
 
     assert plt.get_fignums() == [figure.number]
-    for display, place, box in zip(displays, axes.ravel(), ranges, strict=False):
+    for display, place, area in zip(displays, axes.ravel(), ranges, strict=False):
         assert display.figure_ is figure
         assert place.axison == (place in display.axes_)
         for ax in display.axes_:
             own = ax.get_position()
-            assert box.x0 - 1e-9 <= own.x0 and own.x1 <= box.x1 + 1e-9
-            assert box.y0 - 1e-9 <= own.y0 and own.y1 <= box.y1 + 1e-9
+            assert area.x0 - 1e-9 <= own.x0 and own.x1 <= area.x1 + 1e-9
+            assert area.y0 - 1e-9 <= own.y0 and own.y1 <= area.y1 + 1e-9
     figure.canvas.draw()
 
 
 def test_several_panels_need_a_place_in_a_grid(table_vae):
     ax = plt.figure().add_axes([0, 0, 1, 1])
 
-    with pytest.raises(ValueError, match="no place in a grid.*plt.subplots"):
+    with pytest.raises(ValueError, match="must have a place in a grid.*plt.subplots"):
         TrainingDisplay.from_estimator(table_vae, ax=ax)
 
 
@@ -204,11 +204,11 @@ def test_classes_differ_in_colour_and_in_marker():
 
 
 def check_lines_are_the_history(display, history):
-    for (stage, column), line in display.lines_.items():
-        rows = history[history["stage"] == stage]
-        assert_array_equal(line.get_ydata(), rows[column])
-        assert_array_equal(line.get_xdata(), rows["epoch"])
-    drawn = {column for _, column in display.lines_}
+    for (stage, name), line in display.lines_.items():
+        epochs = history[history["stage"] == stage]
+        assert_array_equal(line.get_ydata(), epochs[name])
+        assert_array_equal(line.get_xdata(), epochs["epoch"])
+    drawn = {name for _, name in display.lines_}
     terms = {n for n in history if n.startswith("train_")}
     assert drawn == terms | {"valid_loss", "learning_rate"}
 
@@ -235,21 +235,21 @@ def test_folds_are_drawn_over_each_other(wine):
     check_lines_are_the_history(display, autoencoder[-1].history_)
     assert len([stage for stage, n in display.lines_ if n == "valid_loss"]) == 5
     legend = texts(display.ax_.get_legend().get_texts())
-    assert legend.count("held out, five folds") == 1
+    assert legend.count("validation, five folds") == 1
     assert len(display.axes_) == 2  # no further terms
 
 
-def test_a_start_that_was_kept_is_said(wine):
+def test_initial_weights_that_were_kept_are_labelled(wine):
     kept = AutoencoderTransformer(4, random_state=0).fit(wine[0])
     assert kept.best_step_ == 0
 
     display = TrainingDisplay.from_estimator(kept)
 
     assert_array_equal(display.chosen_.get_xdata(), [0, 0])
-    assert "the start" in display.chosen_.get_label()
+    assert "initial weights" in display.chosen_.get_label()
 
 
-def test_the_chosen_epoch_of_many_rows_is_that_of_the_weights_kept():
+def test_the_chosen_epoch_of_many_samples_is_that_of_the_weights_kept():
     curve = np.random.RandomState(0).uniform(-1, 1, size=(2000, 1))
     X = np.hstack([curve, curve**2, np.sin(3 * curve)])
     fitted = AutoencoderTransformer(1, random_state=0, max_iter=8).fit(X)
@@ -259,7 +259,7 @@ def test_the_chosen_epoch_of_many_rows_is_that_of_the_weights_kept():
     assert_array_equal(display.chosen_.get_xdata(), [fitted.n_iter_] * 2)
 
 
-def test_nothing_was_chosen_without_rows_held_out(wine):
+def test_no_epoch_is_chosen_without_validation_set(wine):
     X = wine[0]
     fitted = ContractiveAE(2, early_stopping=False, **QUICK).fit(X)
     online = VAETransformer(2, **QUICK).partial_fit(X[:90]).partial_fit(X[90:])
@@ -284,7 +284,7 @@ def test_images_lie_above_their_reconstructions(image_vae, digits):
     X = digits[0]
     back = image_vae.reconstruct(X[:5])
     display = ReconstructionDisplay.from_estimator(
-        image_vae, X, n_rows=5, image_shape=(8, 8)
+        image_vae, X, n_samples=5, image_shape=(8, 8)
     )
 
     drawn = tiles(display.image_, 2, 5, (8, 8))
@@ -311,7 +311,7 @@ def test_channels_become_colours():
 
 def test_tables_are_drawn_in_standard_deviations(table_pipeline, wine):
     X = wine[0]
-    display = ReconstructionDisplay.from_estimator(table_pipeline, X, n_rows=3)
+    display = ReconstructionDisplay.from_estimator(table_pipeline, X, n_samples=3)
 
     back = table_pipeline.inverse_transform(table_pipeline.transform(X[:3]))
     mean, spread = X.mean().to_numpy(), X.std(ddof=0).to_numpy()
@@ -320,7 +320,7 @@ def test_tables_are_drawn_in_standard_deviations(table_pipeline, wine):
     assert_allclose(before, (X[:3].to_numpy() - mean) / spread)
     assert_allclose(after, (back - mean) / spread)
     assert texts(display.ax_.get_yticklabels()) == list(X.columns)
-    assert display.axes_[2].get_title().startswith("row 2,")
+    assert display.axes_[2].get_title().startswith("sample 2,")
     low, high = display.ax_.get_xlim()
     assert low < np.min([before, after]) and high > np.max([before, after])
     assert display.axes_[1].get_xlim() == (low, high)
@@ -335,30 +335,30 @@ def test_wide_tables_show_the_features_of_largest_error():
     assert "4 of 30" in display.ax_.get_ylabel()
 
 
-def test_rows_keep_the_names_of_their_index(table_vae, wine):
+def test_samples_keep_the_names_of_their_index(table_vae, wine):
     X = wine[0].rename(index=lambda i: f"wine {i}")
-    display = ReconstructionDisplay.from_estimator(table_vae, X, n_rows=2)
+    display = ReconstructionDisplay.from_estimator(table_vae, X, n_samples=2)
 
     assert [ax.get_title().split(",")[0] for ax in display.axes_] == [
-        "row wine 0",
-        "row wine 1",
+        "sample wine 0",
+        "sample wine 1",
     ]
 
 
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"image_shape": (8, 9)}, "has 72 values, and rows have 64 features"),
+        ({"image_shape": (8, 9)}, "has 72 values and must have n_features=64"),
         ({"image_shape": (2, 8, 4)}, "1 or 3 channels"),
-        ({"n_samples": 0}, "n_rows=0 must be an integer of at least 1"),
+        ({"n_samples": 0}, "n_samples=0 must be an integer of at least 1"),
     ],
 )
-def test_wrong_shapes_are_named(digits, wrong, message):
+def test_wrong_shapes_raise(digits, wrong, message):
     with pytest.raises(ValueError, match=message):
         ReconstructionDisplay.from_predictions(digits[0], digits[0], **wrong)
 
 
-def test_rows_of_another_width_name_the_way_out():
+def test_other_numbers_of_features_raise_with_a_remedy():
     with pytest.raises(ValueError, match="X has 3 features.*from_predictions"):
         ReconstructionDisplay.from_predictions(np.ones((2, 3)), np.ones((2, 4)))
 
@@ -368,7 +368,7 @@ def test_tables_of_any_kind_are_drawn(wine, kind):
     X = wine[0]
     other = kind(X)
     autoencoder = AutoencoderTransformer(2, **QUICK).fit(other)
-    back = ReconstructionDisplay.from_estimator(autoencoder, other, n_rows=1)
+    back = ReconstructionDisplay.from_estimator(autoencoder, other, n_samples=1)
     moved = TraversalDisplay.from_estimator(autoencoder, 0, VALUES, at=other[:1])
 
     mean, spread = X.mean().to_numpy(), X.std(ddof=0).to_numpy()
@@ -379,7 +379,7 @@ def test_tables_of_any_kind_are_drawn(wine, kind):
     assert moved.lines_.shape == (1, 13)
 
 
-def test_what_cannot_decode_is_refused(wine):
+def test_estimators_without_inverse_transform_raise(wine):
     with pytest.raises(ValueError, match="IsolationForest has no inverse_transform"):
         ReconstructionDisplay.from_estimator(IsolationForest().fit(wine[0]), wine[0])
 
@@ -430,7 +430,7 @@ def test_tsne_keeps_neighbours():
     assert display.ax_.get_xlabel() == "t-SNE 0"
 
 
-def test_umap_is_asked_for_by_name(monkeypatch):
+def test_umap_is_a_named_requirement(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
 
     with pytest.raises(ImportError, match="pip install umap-learn"):
@@ -473,12 +473,12 @@ def test_one_component_is_a_strip_for_each_class_or_a_histogram():
         (list("ab"), False),
     ],
 )
-def test_quantities_are_told_from_labels(y, measured):
+def test_continuous_targets_are_distinguished_from_labels(y, measured):
     assert is_quantity(np.asarray(y)) is measured
 
 
-def test_wrong_codes_are_named():
-    with pytest.raises(ValueError, match="y has shape .2,., and there are 3 codes"):
+def test_wrong_codes_raise():
+    with pytest.raises(ValueError, match=r"y of shape .2,. must have shape .3,."):
         LatentDisplay.from_predictions(np.eye(3), [0, 1])
     with pytest.raises(ValueError, match="method='mds' must be one of auto, pca"):
         LatentDisplay.from_predictions(np.eye(3), method="mds")
@@ -508,25 +508,25 @@ def test_what_cannot_traverse_is_decoded(table_pipeline, wine, at_row):
 
     codes = np.repeat(table_pipeline.transform(X[:1]) * at_row, 3, axis=0)
     codes[:, 1] = VALUES
-    rows = table_pipeline.inverse_transform(codes)
-    expected = (rows - X.mean().to_numpy()) / X.std(ddof=0).to_numpy()
+    decoded = table_pipeline.inverse_transform(codes)
+    expected = (decoded - X.mean().to_numpy()) / X.std(ddof=0).to_numpy()
     drawn = [line.get_ydata() for line in display.lines_[0]]
     assert_allclose(drawn, expected.T, rtol=1e-9, atol=1e-12)
     assert_array_equal(display.lines_[0, 0].get_xdata(), VALUES)
     assert display.ax_.get_ylabel() == "value, standard deviations"
 
 
-def test_without_rows_the_units_are_those_of_training(table_vae):
+def test_without_X_the_units_are_those_of_training(table_vae):
     display = TraversalDisplay.from_estimator(table_vae, 0, VALUES)
 
     outputs = table_vae.module_.outputs
-    rows = table_vae.traverse(0, VALUES)
-    expected = (rows - outputs.mean.numpy()) / outputs.spread.numpy()
+    decoded = table_vae.traverse(0, VALUES)
+    expected = (decoded - outputs.mean.numpy()) / outputs.spread.numpy()
     drawn = [line.get_ydata() for line in display.lines_[0]]
     assert_allclose(drawn, expected.T, rtol=1e-6, atol=1e-9)
 
 
-def test_features_that_move_most_are_named_in_every_panel():
+def test_features_of_the_widest_ranges_are_in_every_legend():
     moves = np.zeros((3, 9))
     moves[0, [0, 1, 2, 3]] = 9, 8, 7, 6  # all larger than what other panels have
     moves[1, 5], moves[2, 7] = 2, 1
@@ -547,17 +547,17 @@ def test_searches_are_drawn_by_what_they_found(wine):
     display = TraversalDisplay.from_estimator(search, 1, VALUES, X=X)
     shares = ComponentsDisplay.from_estimator(search)
 
-    rows = search.best_estimator_.inverse_transform(np.c_[np.zeros(3), VALUES])
-    expected = (rows - X.mean().to_numpy()) / X.std(ddof=0).to_numpy()
+    decoded = search.best_estimator_.inverse_transform(np.c_[np.zeros(3), VALUES])
+    expected = (decoded - X.mean().to_numpy()) / X.std(ddof=0).to_numpy()
     assert_allclose([line.get_ydata() for line in display.lines_[0]], expected.T)
     ratio = search.best_estimator_.explained_variance_ratio_
     assert_allclose(bar_heights(shares.bars_), ratio)
 
 
-def test_wrong_traversals_are_named(table_pipeline, wine):
+def test_wrong_traversals_raise(table_pipeline, wine):
     with pytest.raises(ValueError, match="component=2 must be from 0 to 1"):
         TraversalDisplay.from_estimator(table_pipeline, 2, VALUES)
-    with pytest.raises(ValueError, match="at has 2 rows.*single row"):
+    with pytest.raises(ValueError, match="at with n_samples=2.*single sample"):
         TraversalDisplay.from_estimator(table_pipeline, 0, VALUES, at=wine[0][:2])
     with pytest.raises(ValueError, match="Pass one path as .path."):
         TraversalDisplay.from_predictions(np.ones((3, 4)), VALUES)
@@ -580,16 +580,16 @@ def test_what_cannot_interpolate_mixes_codes(wine):
     display = InterpolationDisplay.from_estimator(pca, X[:1], X[5:6], n_steps=3, X=X)
 
     ends = pca.inverse_transform(pca.transform(X.iloc[[0, 5]]))
-    rows = np.stack([ends[0], ends.mean(axis=0), ends[1]])
-    expected = (rows - X.mean().to_numpy()) / X.std(ddof=0).to_numpy()
+    decoded = np.stack([ends[0], ends.mean(axis=0), ends[1]])
+    expected = (decoded - X.mean().to_numpy()) / X.std(ddof=0).to_numpy()
     drawn = [line.get_ydata() for line in display.lines_[0]]
     assert_allclose(drawn, expected.T)
     assert display.ax_.get_title() == "0 to 5"
 
 
-def test_wrong_interpolations_are_named(image_vae, digits):
+def test_wrong_interpolations_raise(image_vae, digits):
     X = digits[0]
-    with pytest.raises(ValueError, match="X_from has 2 rows and X_to has 1"):
+    with pytest.raises(ValueError, match="n_samples=2 and X_to with n_samples=1"):
         InterpolationDisplay.from_estimator(image_vae, X[:2], X[:1])
     with pytest.raises(ValueError, match="n_steps=0"):
         InterpolationDisplay.from_estimator(image_vae, X[:2], X[:2], n_steps=0)
@@ -600,11 +600,11 @@ def test_wrong_interpolations_are_named(image_vae, digits):
 
 def test_divergences_are_bars_in_nats(image_vae, digits):
     trained = ComponentsDisplay.from_estimator(image_vae)
-    rows = digits[0][:100]
-    given = ComponentsDisplay.from_estimator(image_vae, rows)
+    X = digits[0][:100]
+    given = ComponentsDisplay.from_estimator(image_vae, X)
 
     assert_allclose(bar_heights(trained.bars_), image_vae.kl_per_component_)
-    mean, deviation = image_vae.posterior(rows)
+    mean, deviation = image_vae.posterior(X)
     kl = (0.5 * (mean**2 + deviation**2 - 1) - np.log(deviation)).mean(axis=0)
     assert_allclose(bar_heights(given.bars_), np.sort(kl)[::-1])
     assert_array_equal(given.order_, np.argsort(-kl))
@@ -623,7 +623,7 @@ def test_components_not_in_use_are_marked():
     display = ComponentsDisplay.from_estimator(vae)
 
     assert_array_equal(display.idle_.get_xdata(), [2])
-    assert display.ax_.get_title() == "2 of 3 in use, 3 nats in all"
+    assert display.ax_.get_title() == "2 of 3 in use, 3 nats in total"
     colours = [to_hex(bar.get_facecolor()) for bar in display.bars_]
     assert colours[0] == colours[1] != colours[2]
 
@@ -638,7 +638,7 @@ def test_shares_of_variance_are_sorted_bars(wine):
         assert_allclose(bar_heights(display.bars_), expected)
 
 
-def test_sparse_components_are_counted_in_rows(digits):
+def test_sparse_components_are_counted_in_samples(digits):
     X = digits[0][:300]
     model = SparseAE(40, n_active=3, **QUICK).fit(X)
     display = ComponentsDisplay.from_estimator(model, X)
@@ -656,18 +656,18 @@ def test_sparse_components_are_counted_in_rows(digits):
         ComponentsDisplay.from_estimator(model)
 
 
-def test_a_code_book_shows_its_use():
-    book = Fitted(usage_=np.array([30, 0, 60, 10]), perplexity_=2.45)
-    display = ComponentsDisplay.from_estimator(book)
+def test_codebook_usage_is_drawn():
+    fitted = Fitted(usage_=np.array([30, 0, 60, 10]), perplexity_=2.45)
+    display = ComponentsDisplay.from_estimator(fitted)
 
     assert_allclose(bar_heights(display.bars_), [0.6, 0.3, 0.1, 0.0])
     assert_array_equal(display.order_, [2, 0, 3, 1])
     assert_array_equal(display.idle_.get_xdata(), [3])
     assert display.ax_.get_title() == "1 of 4 entries never used, perplexity 2.45"
-    assert display.ax_.get_ylabel() == "share of rows"
+    assert display.ax_.get_ylabel() == "share of samples"
 
 
-def test_code_books_of_several_positions_are_averaged_rank_by_rank():
+def test_codebooks_of_several_positions_are_averaged_rank_by_rank():
     usage = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
     display = ComponentsDisplay.from_estimator(Fitted(usage_=usage, perplexity_=2.1))
 
@@ -691,36 +691,33 @@ def counts(patch):
 
 def test_scores_are_counted_on_both_sides_of_the_threshold(detector, wine):
     X, y = wine
-    odd = (y == 2).to_numpy()
-    display = OutlierDisplay.from_estimator(detector, X, odd)
+    is_outlier = (y == 2).to_numpy()
+    display = OutlierDisplay.from_estimator(detector, X, is_outlier)
 
     scores = detector.score_samples(X)
-    edges = display.histograms_["usual"].get_data().edges
-    assert_array_equal(
-        counts(display.histograms_["usual"]), np.histogram(scores[~odd], edges)[0]
-    )
-    assert_array_equal(
-        counts(display.histograms_["outliers"]), np.histogram(scores[odd], edges)[0]
-    )
+    edges = display.histograms_["inliers"].get_data().edges
+    for name, group in {"inliers": ~is_outlier, "outliers": is_outlier}.items():
+        expected = np.histogram(scores[group], edges)[0]
+        assert_array_equal(counts(display.histograms_[name]), expected)
     assert_array_equal(display.threshold_.get_xdata(), [detector.offset_] * 2)
-    assert_array_equal(display.outliers_.get_xdata(), scores[odd])
+    assert_array_equal(display.outliers_.get_xdata(), scores[is_outlier])
     n_below = (detector.predict(X) == -1).sum()
     legend = texts(display.ax_.get_legend().get_texts())
-    assert f"threshold, {n_below} rows below" in legend
-    assert f"AUROC {roc_auc_score(~odd, scores):.3f}" in " ".join(legend)
+    assert f"threshold, {n_below} samples below" in legend
+    assert f"AUROC {roc_auc_score(~is_outlier, scores):.3f}" in " ".join(legend)
 
 
-def test_one_row_is_explained_by_signed_bars(detector, wine):
+def test_one_sample_is_explained_by_signed_bars(detector, wine):
     X = wine[0].rename(index=lambda i: f"wine {i}")
-    display = OutlierDisplay.from_estimator(detector, X, row=7, max_features=6)
+    display = OutlierDisplay.from_estimator(detector, X, sample=7, max_features=6)
 
     shares = detector.explain(X.iloc[[7]]).iloc[0]
     top = shares[shares.abs().sort_values(ascending=False).index[:6]]
     assert_allclose(bar_lengths(display.bars_), top)
     names = [f"{name} = {X.iloc[7][name]:.4g}" for name in top.index]
     assert texts(display.axes_[1].get_yticklabels()) == names
-    assert_allclose(display.row_.get_xdata(), detector.score_samples(X.iloc[[7]]))
-    assert display.row_.get_label() == "row wine 7"
+    assert_allclose(display.sample_.get_xdata(), detector.score_samples(X.iloc[[7]]))
+    assert display.sample_.get_label() == "sample wine 7"
     colours = {to_hex(b.get_facecolor()): b.get_width() < 0 for b in display.bars_}
     assert len(colours) == len(set(top < 0))
 
@@ -742,29 +739,29 @@ def test_detectors_of_scikit_learn_are_drawn(wine):
 
     assert_array_equal(display.is_outlier, forest.predict(X) == -1)
     piped = make_pipeline(StandardScaler(), AEOutlierDetector(**QUICK)).fit(X)
-    display = OutlierDisplay.from_estimator(piped, X, row=3)
+    display = OutlierDisplay.from_estimator(piped, X, sample=3)
     assert display.threshold == piped[-1].offset_
     shares = piped[-1].explain(piped[:-1].transform(X.iloc[[3]])).iloc[0].to_numpy()
     assert_array_equal(display.contributions, shares)
     assert list(display.contributions.index) == list(X.columns)
     with pytest.raises(ValueError, match="IsolationForest has no explain"):
-        OutlierDisplay.from_estimator(forest, X, row=0)
+        OutlierDisplay.from_estimator(forest, X, sample=0)
 
 
 def test_a_long_tail_leaves_room_for_the_others():
     scores = np.r_[np.random.RandomState(0).normal(size=500), -1e6, -2e6]
-    display = OutlierDisplay.from_predictions(scores, -3.0, row=500)
+    display = OutlierDisplay.from_predictions(scores, -3.0, sample=500)
 
-    drawn = counts(display.histograms_["rows"])
+    drawn = counts(display.histograms_["samples"])
     assert drawn.sum() == 502 and drawn[0] == 2 and (drawn > 0).sum() > 5
-    assert "2 rows that lie further left" in display.ax_.get_xlabel()
-    assert display.row_.get_xdata()[0] > -100
+    assert "2 lower scores are drawn at the left edge" in display.ax_.get_xlabel()
+    assert display.sample_.get_xdata()[0] > -100
 
 
-def test_shares_can_be_passed():
+def test_contributions_can_be_passed():
     shares = pd.Series([0.5, -2.0, 1.0], index=["a", "b", "c"])
     display = OutlierDisplay.from_predictions(
-        np.arange(5.0), 0.5, row=0, contributions=shares
+        np.arange(5.0), 0.5, sample=0, contributions=shares
     )
 
     assert_array_equal(bar_lengths(display.bars_), [-2.0, 1.0, 0.5])
@@ -774,12 +771,12 @@ def test_shares_can_be_passed():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"y": [1, 1, 1]}, "do not say what an outlier is"),
-        ({"y": [0, 1]}, "y has shape .2,., and there are 3 scores"),
-        ({"row": 3}, "row=3 must be from 0 to 2"),
-        ({"row": "first"}, "row='first' must be the position"),
+        ({"y": [1, 1, 1]}, "must be binary labels of outliers"),
+        ({"y": [0, 1]}, "y of shape .2,. must have shape .3,."),
+        ({"sample": 3}, "sample=3 must be from 0 to 2"),
+        ({"sample": "first"}, "sample='first' must be the position"),
     ],
 )
-def test_wrong_arguments_of_outliers_are_named(arguments, message):
+def test_wrong_arguments_of_outliers_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         OutlierDisplay.from_predictions([1.0, 2.0, 3.0], 1.5, **arguments)

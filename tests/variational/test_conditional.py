@@ -128,7 +128,9 @@ def test_numbers(n_conditions):
     assert not hasattr(vae, "predict") and not hasattr(vae, "predict_proba")
     for method in ("transform", "reconstruct", "score_samples", "sample"):
         argument = 3 if method == "sample" else X
-        with pytest.raises(ValueError, match=r"requires y, because the y of fit is continuous"):
+        with pytest.raises(
+            ValueError, match=r"requires y, because the y of fit is continuous"
+        ):
             getattr(vae, method)(argument)
     with pytest.raises(ValueError, match=f"fit had {n_conditions} numbers per sample"):
         vae.transform(X, np.zeros((442, 3)))
