@@ -24,7 +24,7 @@ from skae.losses import LOSSES, ReconstructionLoss
 
 @documented
 class AdversarialAE(GenerativeMixin, BaseAutoencoder):
-    """Adversarial autoencoder (AAE, Wasserstein autoencoder) for generating samples.
+    """Adversarial autoencoder (AAE, Wasserstein autoencoder) for synthetic data.
 
     Prefer it to :class:`VAETransformer` when the distribution of the codes matters: a
     shape other than the normal one (a mixture, a swiss roll), classes in separate parts
@@ -33,8 +33,8 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
 
     Codes have the scale of the prior: mean 0 and variance about 1, for any scale of X.
     They are not ordered. As with PCA, features of different units should be scaled first.
-    If the data have fewer degrees of freedom than the code has components, codes cannot
-    match the prior; lower ``n_components`` then.
+    If the data have fewer degrees of freedom than ``n_components``, codes cannot match
+    the prior; lower ``n_components`` then.
 
     The validation loss is the reconstruction error plus the energy distance between
     codes and prior; ``n_iter_no_change`` counts from the middle of the training.
@@ -45,7 +45,7 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components of a code.
+        Dimension of the latent representation.
 
     prior : {"normal", "mixture", "swiss_roll"}, default="normal"
         Distribution that codes are matched to. "mixture" has components on a circle in
@@ -53,8 +53,8 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         "swiss_roll" is a spiral, for ``n_components=2``.
 
     divergence : {"adversarial", "mmd"}, default="adversarial"
-        Divergence between codes and prior: a discriminator that is trained, too, or the
-        maximum mean discrepancy of kernels (as in Wasserstein autoencoders), which is
+        Divergence between codes and prior: a discriminator that is trained jointly, or
+        the kernel maximum mean discrepancy (as in Wasserstein autoencoders), which is
         stable, but less sensitive in many dimensions.
 
     n_modes : int, default=10
@@ -64,11 +64,11 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
     conditional : bool, default=False
         Match the codes of each class in y to a component of the mixture, or a section of
         the roll. ``fit(X, y)`` requires labels then; y is ignored otherwise. The encoder
-        does not depend on the class: ``transform(X)`` needs X alone.
+        is not conditioned on the class: ``transform(X)`` needs only X.
 
     loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
-        What training minimises besides, as in :class:`AutoencoderTransformer`.
+        Reconstruction loss, as in :class:`AutoencoderTransformer`.
 
     {parameters}
 
@@ -78,8 +78,8 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
 
     See Also
     --------
-    VAETransformer : Codes with noise, and a likelihood.
-    ConditionalVAE : Classes that codes say nothing of.
+    VAETransformer : Stochastic codes, and a likelihood.
+    ConditionalVAE : Conditional generation with codes that are independent of the class.
 
     References
     ----------
@@ -188,7 +188,7 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         ------
         ValueError
             If X is not a finite numeric array, a parameter is not valid for it, or y is
-            required and is not labels. The result of an earlier ``fit`` is kept.
+            required and not labels. The result of an earlier ``fit`` is kept.
         """
         return super().fit(X, y)
 
@@ -196,13 +196,13 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         super()._check_parameters(X)
         if self.prior == "swiss_roll" and self.n_components != 2:
             raise ValueError(
-                f"prior='swiss_roll' has two dimensions, and n_components="
-                f"{self.n_components}. Use n_components=2, or another prior."
+                f"n_components={self.n_components} must be 2 with prior='swiss_roll'. "
+                "Use n_components=2, or another prior."
             )
         if self.conditional and self.prior == "normal":
             raise ValueError(
-                "conditional=True gives each class a part of the prior, and "
-                "prior='normal' has no parts. Use prior='mixture' or 'swiss_roll'."
+                "conditional=True requires a prior with a component or section for each "
+                "class, but prior='normal' has none. Use prior='mixture' or 'swiss_roll'."
             )
 
     def _make_dataset(self, X: np.ndarray, y) -> Dataset:
@@ -215,7 +215,7 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
 
     def _make_module(self, statistics: Statistics) -> PriorMatchedModule:
         components = self._make_components(statistics)
-        # The decoder's codes have variance 1 at first, and users get these.
+        # The initial codes have variance 1, so that the basis need not scale them.
         components["basis"] = CodeBasis(torch.ones(self.n_components), rotates=False)
         total = np.square(statistics.spread).sum()
         explained = np.square(statistics.deviations).sum() / total if total > 0 else 1.0
@@ -268,14 +268,14 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
-            Decoded draws of the prior, in the units of the training data.
+            Decoded draws from the prior, in the units of the training data.
         """
         return self._sample(n_samples, y, random_state)
 
     def _generate(
         self, n_samples: int, condition: np.ndarray | None, random_state
     ) -> np.ndarray:
-        """Decode draws of the prior, of the classes' parts if there are any."""
+        """Decode draws from the prior, or from the parts that belong to the labels."""
         part = None if condition is None else torch.from_numpy(condition.argmax(axis=1))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)

@@ -14,26 +14,28 @@ from torch.nn import functional as F
 from skae._adversarial.priors import Normal
 from skae._training.adamw import FlatAdamW
 
-WIDTH, LEAK = 128, 0.2
-# Weight of the penalty on the discriminator's gradient. It bounds the gradient of the
-# codes, which oscillate around the prior with less.
+WIDTH, LEAK = 128, 0.2  # of the discriminator: hidden units, slope of the leaky ReLU
+# Weight of the penalty on the discriminator's gradient. The penalty bounds the gradient
+# of the codes, which oscillate around the prior with a smaller weight.
 PENALTY = 3.0
-RATE, LAST_RATE = 2e-3, 0.05  # of the discriminator; the share that is left at the end
-LEAST_DRAWS = 256  # of the prior in a step: draws are cheap, and quieten small batches
-SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of kernels, in the prior's own
+# Learning rate of the discriminator, and the fraction of it that is reached at the end.
+RATE, FINAL_FRACTION = 2e-3, 0.05
+MIN_DRAWS = 256  # from the prior in a step: more than a small batch, to reduce variance
+# Scales of the kernels, in units of the mean squared distance of two draws.
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 VALIDATION_DRAWS = 1000
 
 
 class Discriminator(nn.Module):
-    """Classifier of draws of the prior (positive) against codes (negative).
+    """Classifier of draws from the prior (positive) against codes (negative).
 
     Parameters
     ----------
     n_inputs : int
-        Width of a code and of its condition.
+        Number of code components and conditions.
 
     generator : torch.Generator
-        Draws the weights, on its device.
+        Source of the initial weights, which are on its device.
     """
 
     def __init__(self, n_inputs: int, generator: torch.Generator):
@@ -41,7 +43,7 @@ class Discriminator(nn.Module):
         widths = n_inputs, WIDTH, WIDTH, 1
         options = {"device": generator.device, "dtype": torch.float32}
         self.layers = nn.ModuleList(
-            # Without torch's own draws, which use its global generator.
+            # Without torch's default initialisation, which uses its global generator.
             nn.utils.skip_init(nn.Linear, n_in, n_out, **options)
             for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
         )
@@ -56,9 +58,9 @@ class Discriminator(nn.Module):
         return last(F.leaky_relu(second(hidden), LEAK)).squeeze(-1)
 
     def with_slope(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and its gradient by the codes, differentiable by the weights.
+        """Output and its gradient by the codes, differentiable by the weights.
 
-        The network is linear in pieces: within one, its slope is a product of matrices,
+        The network is piecewise linear, so that its gradient is a product of matrices
         and no second pass through autograd is needed.
         """
         first, second, last = self.layers
@@ -75,7 +77,7 @@ def _leaky_slope(affine: Tensor) -> Tensor:
 
 
 class Adversary:
-    """A discriminator that takes a training step at each call.
+    """Discriminator that is trained by one step in each call.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ class Adversary:
         Distribution that codes are matched to.
 
     n_conditions : int
-        Width of the condition, an input of the discriminator, too.
+        Width of the condition, which is another input of the discriminator.
 
     generator : torch.Generator
         Source of weights and draws, on the device of the codes.
@@ -101,30 +103,30 @@ class Adversary:
         self.terms: dict[str, Tensor] = {}  # for the history
 
     def __call__(self, code: Tensor, condition: Tensor | None, done: float) -> Tensor:
-        """Train the discriminator a step; return the loss of the codes under it.
+        """Train the discriminator by one step; return the adversarial loss of the codes.
 
         Parameters
         ----------
         code : Tensor of shape (n_samples, n_components)
-            The loss is differentiable by it.
+            Codes; the loss is differentiable by them.
 
         condition : Tensor of shape (n_samples, n_conditions) or None
             One-hot labels.
 
         done : float
-            Share of the training that is done; the learning rate falls with it.
+            Fraction of the training that is done; the learning rate decays with it.
         """
-        n_draws = max(len(code), LEAST_DRAWS)
+        n_draws = max(len(code), MIN_DRAWS)
         draws = draw_like(self.prior, n_draws, condition, self.generator)
-        rate = RATE * max(1 - done, LAST_RATE)
+        rate = RATE * max(1 - done, FINAL_FRACTION)
         self.optimizer.param_groups[0]["lr"] = rate
-        self.learn(draws, join(code.detach(), condition))
+        self._train(draws, join(code.detach(), condition))
         # Non-saturating: codes that are classified correctly get the full gradient.
         loss = F.softplus(-self.discriminator(join(code, condition))).mean()
         self.terms["adversarial"] = loss.detach()
         return loss
 
-    def learn(self, draws: Tensor, codes: Tensor) -> None:
+    def _train(self, draws: Tensor, codes: Tensor) -> None:
         of_draws, slope = self.discriminator.with_slope(draws)
         of_codes = self.discriminator(codes)
         loss = F.softplus(-of_draws).mean() + F.softplus(of_codes).mean()
@@ -136,7 +138,7 @@ class Adversary:
         self.terms = {"discriminator": loss.detach(), "accuracy": right / 2}
 
 
-class Kernels:
+class KernelMMD:
     """Maximum mean discrepancy, with the interface of an :class:`Adversary`.
 
     Parameters
@@ -150,33 +152,32 @@ class Kernels:
         self.terms: dict[str, Tensor] = {}
 
     def __call__(self, code: Tensor, condition: Tensor | None, done: float) -> Tensor:
-        n_draws = max(len(code), LEAST_DRAWS)
+        n_draws = max(len(code), MIN_DRAWS)
         draws = draw_like(self.prior, n_draws, condition, self.generator)
-        loss = discrepancy(join(code, condition), draws, self.prior.n_components)
+        loss = squared_mmd(join(code, condition), draws, self.prior.n_components)
         self.terms = {"mmd": loss.detach()}
         return loss
 
 
-DIVERGENCES = {"adversarial": Adversary, "mmd": Kernels}
+DIVERGENCES = {"adversarial": Adversary, "mmd": KernelMMD}
 
 
-def discrepancy(codes: Tensor, draws: Tensor, n_components: int) -> Tensor:
-    """Squared maximum mean discrepancy, without bias, so that it may be negative.
+def squared_mmd(codes: Tensor, draws: Tensor, n_components: int) -> Tensor:
+    """Unbiased squared maximum mean discrepancy (MMD), which may be negative.
 
-    Kernels are inverse multiquadratic, ``c / (c + squared distance)``, with c from a
-    tenth to ten times the mean squared distance of two draws from a standard normal.
+    Kernels are inverse multiquadratic, ``c / (c + squared distance)``, with c from 0.1
+    to 10 times the mean squared distance of two draws from a standard normal.
     """
     unit = 2 * n_components
     n_codes = len(codes)
-    among = (
-        _kernel(codes, codes, unit).sum() - n_codes
-    )  # without each code's kernel with itself
-    among = among / max(1, n_codes * (n_codes - 1))
+    # Without the kernel of each code with itself, which is 1.
+    of_codes = _kernel(codes, codes, unit).sum() - n_codes
+    of_codes = of_codes / max(1, n_codes * (n_codes - 1))
     n_draws = len(draws)
     with torch.no_grad():
         of_draws = _kernel(draws, draws, unit).sum() - n_draws
         of_draws /= max(1, n_draws * (n_draws - 1))
-    return among + of_draws - 2 * _kernel(codes, draws, unit).mean()
+    return of_codes + of_draws - 2 * _kernel(codes, draws, unit).mean()
 
 
 def _kernel(a: Tensor, b: Tensor, unit: float) -> Tensor:
@@ -185,30 +186,32 @@ def _kernel(a: Tensor, b: Tensor, unit: float) -> Tensor:
     return sum(scale / (scale + squares) for scale in SCALES) / len(SCALES)
 
 
-def mismatch(codes: Tensor, draws: Tensor) -> Tensor:
-    """Contribution of each code to the energy distance between codes and draws.
+def energy_distance_terms(codes: Tensor, draws: Tensor) -> Tensor:
+    """Term of each code in the energy distance between codes and draws.
 
-    It is the code's mean distance to draws less that to codes, plus the same of the
-    draws. Its mean is the energy distance; it is near 0 for equal distributions.
-    Codes are compared with a subset of the codes.
+    Mean distance of the code to draws minus that to codes, plus the same difference for
+    the draws. The mean of the terms is the energy distance, which is near 0 for equal
+    distributions. Distances between codes use a subset of the codes.
     """
     others = codes[:: -(-len(codes) // VALIDATION_DRAWS)]
     to_draws = torch.cdist(codes, draws)
-    nearer = to_draws.mean(dim=1) - torch.cdist(codes, others).mean(dim=1)
-    return nearer + to_draws.mean() - torch.cdist(draws, draws).mean()
+    difference = to_draws.mean(dim=1) - torch.cdist(codes, others).mean(dim=1)
+    return difference + to_draws.mean() - torch.cdist(draws, draws).mean()
 
 
-def mismatch_from_prior(prior: Normal, code: Tensor, condition: Tensor | None) -> Tensor:
-    """The :func:`mismatch` with a fixed set of draws."""
+def prior_energy_distance(
+    prior: Normal, code: Tensor, condition: Tensor | None
+) -> Tensor:
+    """Energy distance terms of the codes to a fixed set of draws from the prior."""
     generator = torch.Generator(code.device).manual_seed(0)
     draws = draw_like(prior, VALIDATION_DRAWS, condition, generator)
-    return mismatch(join(code, condition), draws)
+    return energy_distance_terms(join(code, condition), draws)
 
 
 def draw_like(
     prior: Normal, n_draws: int, condition: Tensor | None, generator: torch.Generator
 ) -> Tensor:
-    """Draw from the prior, with these labels repeated, if there are any."""
+    """Draw from the prior, under the given labels, repeated, if there are any."""
     if condition is None:
         return prior.draw(n_draws, generator)
     condition = condition.repeat(-(-n_draws // len(condition)), 1)[:n_draws]

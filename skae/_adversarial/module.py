@@ -1,4 +1,4 @@
-"""Autoencoder with the prior that its codes are matched to."""
+"""Autoencoder whose codes are matched to a prior."""
 
 import torch
 
@@ -9,7 +9,7 @@ from skae.losses import ReconstructionLoss
 
 
 class PriorMatchedModule(AutoencoderModule):
-    """Encoder, decoder and the prior of the codes.
+    """Encoder, decoder and prior of the codes.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ class PriorMatchedModule(AutoencoderModule):
         Distribution that codes are matched to, and samples are drawn from.
 
     linear_error : float
-        Error of PCA, as a share of the variance.
+        Reconstruction error of PCA, as a fraction of the variance.
 
     **components : dict
         Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.

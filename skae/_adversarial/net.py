@@ -8,24 +8,24 @@ gradient of the divergence by the codes is added to the decoder's.
 import torch
 from torch import Tensor, nn
 
-from skae._adversarial.divergences import DIVERGENCES, mismatch_from_prior
+from skae._adversarial.divergences import DIVERGENCES, prior_energy_distance
 from skae._adversarial.priors import Normal
 from skae._data.dataset import Batch
 from skae._nn.backprop import written_out
 from skae._training.net import AutoencoderNet
 from skae.losses import ReconstructionLoss
 
-MEMORY = 0.02  # how fast the running mean of the error follows
-LEAST_ERROR = 1e-6  # of the variance; below, an error is rounding
-# Of the whole gradient, whose norm the optimiser clips at 1.
-SCALE = 0.1
+MOMENTUM = 0.02  # weight of a batch in the running mean of the error
+MIN_ERROR = 1e-6  # as a fraction of the variance; smaller errors are rounding errors
+# Scale of the whole gradient, whose norm the optimiser clips at 1.
+GRADIENT_SCALE = 0.1
 # Weight of the energy distance in the validation loss, in units of PCA's error.
 VALIDATION_WEIGHT = 10.0
 
 
 def weight(divergence: str, n_components: int) -> float:
-    """Weight of a divergence beside the relative error."""
-    # A discriminator of more dimensions has larger gradients; kernels have smaller ones.
+    """Weight of a divergence relative to the reconstruction error."""
+    # A discriminator's gradients grow with the dimension; those of kernels are smaller.
     return 20.0 if divergence == "mmd" else 45.0 * n_components**-1.5
 
 
@@ -35,7 +35,7 @@ class MatchingLoss(nn.Module):
     Parameters
     ----------
     reconstruction : ReconstructionLoss
-        One loss per sample.
+        Reconstruction loss of each sample.
 
     prior : Normal
         Distribution that codes are matched to.
@@ -44,7 +44,7 @@ class MatchingLoss(nn.Module):
         Divergence between codes and prior.
 
     linear_error : float
-        Error of PCA, as a share of the variance; the unit of the divergence.
+        Error of PCA, as a fraction of the variance; the unit of the divergence.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class MatchingLoss(nn.Module):
         self.reconstruction = reconstruction
         self.prior = prior
         self.divergence = divergence
-        self.linear_error = max(linear_error, LEAST_ERROR)
+        self.linear_error = max(linear_error, MIN_ERROR)
         self.terms: dict[str, Tensor] = {}  # for the history
 
     def forward(self, output, target: Tensor) -> Tensor:
@@ -69,12 +69,12 @@ class MatchingLoss(nn.Module):
         return (
             VALIDATION_WEIGHT
             * self.linear_error
-            * mismatch_from_prior(self.prior, code, condition)
+            * prior_energy_distance(self.prior, code, condition)
         )
 
 
 class AdversarialNet(AutoencoderNet):
-    """An :class:`AutoencoderNet` with a divergence, which may be trained, too."""
+    """An :class:`AutoencoderNet` with a divergence, which may have its own training."""
 
     def _run_epochs(self, batches, train, valid) -> None:
         criterion, generator = self.criterion_, self.module_.generator
@@ -95,8 +95,8 @@ class AdversarialNet(AutoencoderNet):
             loss = self._by_autograd(batch)
         else:
             loss = self._by_hand(batch)
-        # To units of the running error.
-        self.optimizer_.gradient.mul_(SCALE / self._error)
+        # In units of the running mean of the error.
+        self.optimizer_.gradient.mul_(GRADIENT_SCALE / self._error)
         return loss
 
     def _by_autograd(self, batch: Batch) -> Tensor:
@@ -106,7 +106,7 @@ class AdversarialNet(AutoencoderNet):
         gradient = self._divergence_gradient(
             output.code.detach(), batch.condition, loss.detach()
         )
-        if loss.requires_grad:  # callbacks may have frozen everything
+        if loss.requires_grad:  # callbacks may freeze all weights
             (loss + (gradient * output.code).sum()).backward()
         return loss.detach()
 
@@ -124,9 +124,9 @@ class AdversarialNet(AutoencoderNet):
     def _divergence_gradient(
         self, code: Tensor, condition: Tensor | None, loss: Tensor
     ) -> Tensor:
-        """The gradient of the divergence by the codes, weighed by the error."""
-        error = loss if self._error is None else torch.lerp(self._error, loss, MEMORY)
-        self._error = error.clamp(min=LEAST_ERROR)
+        """Gradient of the divergence by the codes, weighted by the running error."""
+        error = loss if self._error is None else torch.lerp(self._error, loss, MOMENTUM)
+        self._error = error.clamp(min=MIN_ERROR)
         with torch.enable_grad():
             code = code.requires_grad_()
             divergence = self._divergence(code, condition, self._done())
@@ -144,6 +144,6 @@ class AdversarialNet(AutoencoderNet):
     def _check(self, loss: Tensor | None = None) -> None:
         super()._check(loss)
         if self.step_ < self.n_steps / 2:
-            # Codes oscillate until the learning rate falls: patience counts from then.
+            # Codes oscillate until the learning rate decays; patience counts from then.
             for stopper in self._stoppers:
                 stopper.n_misses = 0

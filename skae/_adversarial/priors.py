@@ -1,7 +1,7 @@
 """Priors of the codes, with mean 0 and variance about 1.
 
-Priors with parts (components of a mixture, sections of a roll) can be drawn from by part,
-which assigns parts to classes.
+A prior may consist of parts (components of a mixture, sections of a roll). Each draw can
+be restricted to a given part, so that classes are assigned to parts.
 """
 
 import math
@@ -9,8 +9,9 @@ import math
 import torch
 from torch import Tensor
 
-# Of a component, in units of the circle's radius: Makhzani et al. draw 0.5 and 0.1 for 10
-# components at 1.4.
+# Standard deviations of a component along and across the radius, in units of the circle's
+# radius, the latter times the number of components. Makhzani et al. use 0.5 and 0.1 for
+# 10 components at 1.4.
 LENGTH, BREADTH = 0.36, 0.7
 TURNS, THICKNESS = 2, 0.05  # of the roll
 
@@ -50,7 +51,7 @@ class Normal:
             Part of each code; None draws parts with equal probabilities.
 
         dtype : torch.dtype
-            Of the codes.
+            Data type of the codes.
 
         Returns
         -------
@@ -66,10 +67,10 @@ class Normal:
                 part = torch.randint(
                     self.n_parts, (n_samples,), generator=generator, device=device
                 )
-            self._place(codes, part.to(dtype), generator)
+            self._transform(codes, part.to(dtype), generator)
         return codes
 
-    def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
+    def _transform(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
         """Transform standard normal codes to those of the parts, in place."""
 
 
@@ -91,28 +92,28 @@ class Mixture(Normal):
         super().__init__(n_components)
         self.n_parts = n_parts
 
-    def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
+    def _transform(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
         if self.n_components == 1:
-            self._place_on_line(codes, part)
+            self._transform_on_line(codes, part)
             return
         breadth = min(LENGTH, BREADTH / self.n_parts)
-        # So that both dimensions have variance 1, from three components on.
+        # With this radius both dimensions have variance 1, from three components on.
         radius = math.sqrt(2 / (1 + LENGTH**2 + breadth**2))
-        out = radius * (1 + LENGTH * codes[:, 0])
-        across = radius * breadth * codes[:, 1]
+        radial = radius * (1 + LENGTH * codes[:, 0])
+        tangential = radius * breadth * codes[:, 1]
         angle = part * (2 * math.pi / self.n_parts)
-        codes[:, 0] = out * angle.cos() - across * angle.sin()
-        codes[:, 1] = out * angle.sin() + across * angle.cos()
+        codes[:, 0] = radial * angle.cos() - tangential * angle.sin()
+        codes[:, 1] = radial * angle.sin() + tangential * angle.cos()
 
-    def _place_on_line(self, codes: Tensor, part: Tensor) -> None:
-        """Six deviations from one component to the next, and variance 1 in all."""
+    def _transform_on_line(self, codes: Tensor, part: Tensor) -> None:
+        """Components six standard deviations apart, with a total variance of 1."""
         deviation = 1 / math.sqrt(1 + 3 * (self.n_parts**2 - 1))
-        places = 6 * deviation * (part - (self.n_parts - 1) / 2)
-        codes[:, 0] = places + deviation * codes[:, 0]
+        means = 6 * deviation * (part - (self.n_parts - 1) / 2)
+        codes[:, 0] = means + deviation * codes[:, 0]
 
 
 class SwissRoll(Normal):
-    """A spiral of two turns in two dimensions, evenly covered, cut into sections.
+    """Uniform density on a spiral of two turns, divided into sections.
 
     Parameters
     ----------
@@ -127,16 +128,16 @@ class SwissRoll(Normal):
     def draw(self, n_samples, generator, part=None, dtype=torch.float32) -> Tensor:
         codes = super().draw(n_samples, generator, part, dtype)
         if self.n_parts == 1:
-            self._place(codes, torch.zeros_like(codes[:, 0]), generator)
+            self._transform(codes, torch.zeros_like(codes[:, 0]), generator)
         return codes
 
-    def _place(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
+    def _transform(self, codes: Tensor, part: Tensor, generator: torch.Generator) -> None:
         within = torch.empty_like(part).uniform_(generator=generator)
         share = ((part + within) / self.n_parts).sqrt()
-        radius = 2 * share  # whose mean square is 2, 1 in each dimension
+        radius = 2 * share  # with a mean square of 2, 1 in each dimension
         angle = 2 * math.pi * TURNS * share
         spiral = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
-        # The mean of the spiral, by partial integration.
+        # Mean of the spiral, by integration by parts.
         rate = 2 * math.pi * TURNS
         mean = 2 * codes.new_tensor([4 / rate**2, -2 / rate])
         codes.mul_(THICKNESS).add_(spiral - mean)

@@ -288,19 +288,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
     ) -> Trainer:
         random_state = check_random_state(self.random_state)
         settings = TrainingSettings.resolve(
+            self.get_params(deep=False),
             len(dataset),
+            self._n_initializations,
             random_state,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            max_iter=self.max_iter,
-            early_stopping=self.early_stopping,
-            validation_fraction=self.validation_fraction,
-            n_iter_no_change=self.n_iter_no_change,
-            n_init=self._n_initializations,
-            device=self.device,
-            callbacks=self.callbacks,
-            user_networks=self.encoder is not None or self.decoder is not None,
-            online=online,
+            online,
         )
         build = ModuleBuilder(
             describe=self._describe,

@@ -1,4 +1,4 @@
-"""Methods of generative classes: sampling, interpolation, traversal, directions."""
+"""Generative models: sampling, interpolation, traversal and latent directions."""
 
 from numbers import Integral
 
@@ -16,9 +16,9 @@ def check_count(value: int, name: str) -> None:
 
 
 class SamplingMixin:
-    """Draws samples, conditional on labels if the class was fitted to some.
+    """Sampling, conditional on labels if the estimator was fitted to labels.
 
-    A class defines ``_generate(n_samples, condition, random_state, **options)``.
+    A subclass defines ``_generate(n_samples, condition, random_state, **options)``.
     """
 
     def _sample(self, n_samples: int, y, random_state, **options) -> np.ndarray:
@@ -46,7 +46,7 @@ class SamplingMixin:
 
 
 class GenerativeMixin(SamplingMixin):
-    """Moves in the space of continuous codes, conditional where datasets are."""
+    """Interpolation, traversal and directions in a continuous latent space."""
 
     def _make_query(self, X) -> Dataset:
         check_is_fitted(self)
@@ -83,8 +83,8 @@ class GenerativeMixin(SamplingMixin):
         check_count(n_steps, "n_steps")
         if len(before) != len(after):
             raise ValueError(
-                f"X_from has {len(before)} samples and X_to has {len(after)}, but paths "
-                "connect pairs. Pass as many of both."
+                f"X_from has {len(before)} samples and X_to has {len(after)}, but a path "
+                "connects a pair. Pass equally many of both."
             )
         codes = lines_between(self._encode(before), self._encode(after), n_steps)
         condition = before.condition
@@ -98,13 +98,13 @@ class GenerativeMixin(SamplingMixin):
         Parameters
         ----------
         component : int
-            Number of the component, from 0.
+            Index of the component, from 0.
 
         values : array-like of shape (n_values,)
-            Its values; the prior's standard deviation is 1.
+            Values of that component; the prior's standard deviation is 1.
 
         at : array-like of shape (n_samples, n_features), default=None
-            Samples that give the other components. None is the mean of the prior, 0.
+            Samples whose codes have the other components. None is the prior mean, 0.
 
         Returns
         -------
@@ -147,8 +147,8 @@ class GenerativeMixin(SamplingMixin):
         Returns
         -------
         direction : ndarray of shape (n_components,)
-            From the mean code of ``X_from`` to that of ``X_to``. Samples get the
-            attribute by ``inverse_transform(transform(X) + direction)``.
+            Mean code of ``X_to`` minus that of ``X_from``. The attribute is added by
+            ``inverse_transform(transform(X) + direction)``.
         """
         return self._direction(self._make_query(X_from), self._make_query(X_to))
 
@@ -157,7 +157,7 @@ class GenerativeMixin(SamplingMixin):
 
 
 def lines_between(starts: np.ndarray, ends: np.ndarray, n_steps: int) -> np.ndarray:
-    """Points on the lines between pairs of codes, one line after the other."""
+    """Points on the lines between pairs of codes, line by line."""
     share = np.linspace(0, 1, n_steps).astype(starts.dtype)[:, None]
     points = starts[:, None] * (1 - share) + ends[:, None] * share
     return points.reshape(-1, starts.shape[1])

@@ -27,11 +27,11 @@ class Labels:
         vars(self).update(vars(self.recount(y)))
 
     def recount(self, y: np.ndarray) -> "Labels":
-        """The same classes with their shares in ``y``."""
+        """Copy with the same classes and their frequencies in ``y``."""
         counted = copy.copy(self)
         counts = self.encode(y, len(y)).sum(axis=0)
         counted.share = counts / counts.sum()
-        # A label that does not occur is not impossible.
+        # A label that does not occur in y keeps a probability above 0.
         tiny = np.finfo(np.float64).tiny
         counted.log_share = np.log(np.maximum(counted.share, tiny))
         return counted
@@ -58,7 +58,7 @@ class Numbers:
     Parameters
     ----------
     y : ndarray of shape (n_samples, n_conditions)
-        Those of the training data.
+        Conditions of the training data.
     """
 
     def __init__(self, y: np.ndarray):
@@ -71,7 +71,7 @@ class Numbers:
         return self
 
     def encode(self, y, n_samples: int) -> np.ndarray:
-        """Standardised ``y``, which may be that of a single sample."""
+        """Standardised ``y``, which may be one condition for all samples."""
         width = len(self.mean)
         try:
             y = np.asarray(y, dtype=np.float64)
@@ -85,8 +85,8 @@ class Numbers:
             y = y[:, None]
         if y.ndim != 2 or y.shape[1] != width:
             raise ValueError(
-                f"y has shape {y.shape}, but fit had {width} numbers per sample. Pass "
-                f"shape ({n_samples}, {width}), or those of one sample."
+                f"y has shape {y.shape}, but fit had {width} numbers per sample. Pass y "
+                f"of shape ({n_samples}, {width}), or {width} numbers for all samples."
             )
         _check_length(y, n_samples)
         if not np.isfinite(y).all():
@@ -97,46 +97,47 @@ class Numbers:
 def _check_length(y: np.ndarray, n_samples: int) -> None:
     if len(y) != n_samples:
         raise ValueError(
-            f"y has {len(y)} entries for {n_samples} samples. Pass one each, or one."
+            f"y has {len(y)} entries for {n_samples} samples. Pass one per sample, or "
+            "a single one."
         )
 
 
 def check_condition(y) -> np.ndarray:
-    """Validate the y of fit: labels have one axis, numbers two."""
+    """Validate the y of fit: labels become one-dimensional, numbers two-dimensional."""
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
         y = column_or_1d(y, warn=True)
     if y.ndim == 1 and y.dtype.kind != "f":
         if pd.isna(y).any():
             raise ValueError(
-                "y has missing labels. Drop these samples, or give them a label."
+                "y has missing labels. Drop these samples, or pass a label for each."
             )
         return y
     if y.dtype.kind not in "fiub":
         raise ValueError(
-            f"y has shape {y.shape} and dtype {y.dtype}. Labels must have one axis; y "
-            "with two axes must be numbers."
+            f"y has shape {y.shape} and dtype {y.dtype}. Labels must be one-dimensional; "
+            "two-dimensional y must be numeric."
         )
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     return y[:, None] if y.ndim == 1 else y
 
 
 def fit_labels(X, y, name: str, known: Labels | None = None) -> Labels:
-    """Return the classes of y, or of an earlier fit with the shares in y.
+    """Return the labels of y, or those of an earlier fit with their frequencies in y.
 
     Parameters
     ----------
     X : array of shape (n_samples, n_features)
-        Samples that y belongs to.
+        Samples that are labelled by y.
 
     y : array-like of shape (n_samples,)
         Labels.
 
     name : str
-        Class of the estimator, for messages.
+        Name of the estimator class, for error messages.
 
     known : Labels, default=None
-        Those of an earlier fit that is resumed; their classes are kept.
+        Labels of an earlier fit that is resumed; their classes are kept.
     """
     if y is None:
         raise ValueError(

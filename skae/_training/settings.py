@@ -1,7 +1,9 @@
 """Settings of one fit, with every "auto" resolved."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,46 +73,40 @@ class TrainingSettings:
     @classmethod
     def resolve(
         cls,
+        parameters: Mapping[str, Any],
         n_samples: int,
-        random_state: np.random.RandomState,
-        *,
-        learning_rate: float,
-        batch_size: int | str,
-        max_iter: int | str,
-        early_stopping: bool,
-        validation_fraction: float,
-        n_iter_no_change: int | str,
         n_init: int,
-        device: str | torch.device,
-        callbacks,
-        user_networks: bool,
+        random_state: np.random.RandomState,
         online: bool = False,
     ) -> "TrainingSettings":
-        """Resolve the parameters of an estimator for a number of samples."""
+        """Resolve the shared parameters of an estimator for a number of samples."""
         # One draw, so that more initialisations change neither the first one nor the
         # validation set.
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         n_steps = int(np.clip(600 * math.sqrt(n_samples / 1000), 150, 6000))
-        early_stopping = early_stopping and not online
-        n_valid = count_valid(n_samples, validation_fraction) if early_stopping else 0
+        early_stopping = parameters["early_stopping"] and not online
+        fraction = parameters["validation_fraction"]
+        batch_size, patience = parameters["batch_size"], parameters["n_iter_no_change"]
         if batch_size == "auto":
             # Without a schedule that falls to 0, larger batches reduce the noise.
             wanted = np.clip(n_samples / (8 if online else 16), 32, 512)
             batch_size = 2 ** round(math.log2(wanted))
+        builders = parameters["encoder"], parameters["decoder"]
+        max_iter = parameters["max_iter"]
         return cls(
-            learning_rate=learning_rate,
+            learning_rate=parameters["learning_rate"],
             batch_size=min(batch_size, n_samples),
             n_epochs=None if max_iter == "auto" else max_iter,
             # More steps on one part of the data would forget the others.
             n_steps=n_steps // 4 if online else n_steps,
             early_stopping=early_stopping,
-            n_valid=n_valid,
+            n_valid=count_valid(n_samples, fraction) if early_stopping else 0,
             # The cosine schedule brings most of the gain in its second half.
-            patience=N_CHECKS // 2 if n_iter_no_change == "auto" else n_iter_no_change,
+            patience=N_CHECKS // 2 if patience == "auto" else patience,
             seeds=tuple((seed + i) % 2**31 for i in range(1 if online else n_init)),
-            device=resolve_device(device),
-            callbacks=tuple(callbacks or ()),
-            user_networks=user_networks,
+            device=resolve_device(parameters["device"]),
+            callbacks=tuple(parameters["callbacks"] or ()),
+            user_networks=any(builder is not None for builder in builders),
             online=online,
         )
 

@@ -1,4 +1,4 @@
-"""Shared part of the variational classes: posterior, prior, log-likelihood."""
+"""Base class of variational autoencoders: posterior, prior and log-likelihood."""
 
 import copy
 import inspect
@@ -36,14 +36,14 @@ from skae._variational.posterior_collapse import (
     compare,
     warn_of_collapse,
 )
-from skae._variational.sample_quality import spread_out
+from skae._variational.sample_quality import evenly_spaced
 
-# A density may keep all codes that it is fitted to; mixtures do not.
+# Codes that a prior is fitted to. Some densities store all of them; mixtures do not.
 MAX_CODES, MAX_MIXED_CODES = 5_000, 50_000
 
 
 class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
-    """What :class:`VAETransformer` and :class:`ConditionalVAE` share. Abstract."""
+    """Abstract base of :class:`VAETransformer` and :class:`ConditionalVAE`."""
 
     _likelihood_parameter = "likelihood"
 
@@ -60,6 +60,59 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
         "prior": [StrOptions({"normal"}), HasMethods(["fit", "sample", "score_samples"])],
         "n_importance_samples": [AT_LEAST_ONE],
     }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        beta=1.0,
+        kl_warm_up=0.1,
+        free_bits=0.0,
+        likelihood="gaussian",
+        noise="feature",
+        prior="normal",
+        n_importance_samples=64,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        init="pca",
+        learning_rate=7e-3,
+        batch_size="auto",
+        max_iter="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change="auto",
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.beta = beta
+        self.kl_warm_up = kl_warm_up
+        self.free_bits = free_bits
+        self.likelihood = likelihood
+        self.noise = noise
+        self.prior = prior
+        self.n_importance_samples = n_importance_samples
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.init = init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
 
     # Fitting.
 
@@ -121,12 +174,12 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
             path.freeze_range()
 
     def _fit_prior(self, dataset: Dataset, seed: int):
-        """Fit the density ``prior`` to draws from the posteriors, if it is one."""
+        """Fit a ``prior`` that is a density estimator to draws from the posteriors."""
         if isinstance(self.prior, str):
             return None
         mixes = isinstance(self.prior, (GaussianMixture, BayesianGaussianMixture))
         n_codes = MAX_MIXED_CODES if mixes else MAX_CODES
-        dataset = dataset.subset(spread_out(len(dataset), n_codes))
+        dataset = dataset.subset(evenly_spaced(len(dataset), n_codes))
         mean, deviation = self._moments(dataset)
         noise = np.random.RandomState(seed).normal(size=mean.shape)
         prior = clone(self.prior)
@@ -144,7 +197,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
     def _evidence(self, dataset: Dataset, n_draws: int | None = None) -> np.ndarray:
         """Importance-weighted log-likelihood of each sample."""
         self._check_probabilities(dataset)
-        # A fixed seed, so that a sample has one score.
+        # A fixed seed, so that scores are the same in each call.
         shape = n_draws or self.n_importance_samples, self._n_features_out
         draws = torch.as_tensor(np.random.RandomState(0).normal(size=shape))
         log_prior = None if self.prior_ is None else partial(_log_density, self.prior_)
@@ -163,23 +216,23 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
             prior = copy.copy(prior)
             prior.random_state = random_state
         drawn = prior.sample(n_samples, **options)
-        if isinstance(drawn, tuple):  # a mixture returns labels, too, sorted by them
+        if isinstance(drawn, tuple):  # mixtures sort by label, and return labels
             drawn = random_state.permutation(drawn[0])
         return np.asarray(drawn, dtype=np.float64)
 
     def _generate(
         self, n_samples: int, condition: np.ndarray | None, random_state, noise: bool
     ) -> np.ndarray:
-        """The decoder's means for codes drawn from the prior, or draws about these."""
+        """Decode draws from the prior to means, or to samples of p(x|z) with noise."""
         codes = self._draw_codes(n_samples, random_state)
         if not noise:
             return self._decode(codes, condition)
-        # Drawn for all samples at once: a draw must not depend on the chunks.
+        # Drawn for all samples at once, so that samples do not depend on the chunks.
         noises = random_state.normal(size=(n_samples, self.n_features_in_))
         return self._map(_draw, Dataset(codes, noises, condition))
 
     def _figures(self, dataset: Dataset) -> pd.Series:
-        """Figures of ``diagnose``."""
+        """Return the diagnostics of ``diagnose``."""
         usage = Usage.of(
             self.module_, dataset, torch_dtype(dataset.x.dtype), self._chunk()
         )
@@ -188,7 +241,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
             "kl": float(usage.kl.sum()),
             "active_units": float(usage.n_active),
         }
-        # A fixed seed: equal data have equal figures.
+        # A fixed seed, so that diagnostics are reproducible.
         compared = compare(self, comparable(dataset), check_random_state(0))
         return pd.Series(figures | compared)
 
@@ -198,7 +251,7 @@ def _draw(module: VariationalModule, batch: Batch) -> Tensor:
 
 
 def _noise_variance(module: VariationalModule) -> np.ndarray:
-    """Of each feature, in the units of X."""
+    """Noise variance of each feature, in the units of X."""
     with torch.no_grad():
         deviation = module.log_noise.exp().double() * module.outputs.spread
     return deviation.square().cpu().numpy()

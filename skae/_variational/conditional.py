@@ -27,12 +27,11 @@ class ConditionalVAE(LabelsByEvidence):
     y of strings, integers or booleans is taken as labels; y of floats, or with two
     axes, as continuous. Where a method is called without y, labels are inferred by
     Bayes' rule from the log-likelihoods, so that the class works within a Pipeline;
-    continuous y must be passed. It is not a classifier for scikit-learn, so that a search
-    over samples sorted by label needs ``cv=StratifiedKFold()``.
+    continuous y must be passed. scikit-learn does not treat it as a classifier, so that a
+    search over samples sorted by label needs ``cv=StratifiedKFold()``.
 
     An ``encoder=`` builder is called with ``n_out = 2 * n_components``, means and then
-    log-variances; the columns of y, one-hot if labels, are appended to the inputs of both
-    networks.
+    log-variances; y, one-hot if labels, is appended to the inputs of both networks.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ class ConditionalVAE(LabelsByEvidence):
 
     See Also
     --------
-    VAETransformer : Without a condition.
+    VAETransformer : Unconditional variational autoencoder.
     sklearn.discriminant_analysis.LinearDiscriminantAnalysis : The initial model.
 
     References
@@ -86,59 +85,6 @@ class ConditionalVAE(LabelsByEvidence):
 
     _supports_partial_fit = False
 
-    def __init__(
-        self,
-        n_components=2,
-        *,
-        beta=1.0,
-        kl_warm_up=0.1,
-        free_bits=0.0,
-        likelihood="gaussian",
-        noise="feature",
-        prior="normal",
-        n_importance_samples=64,
-        hidden_layer_sizes="auto",
-        activation="silu",
-        encoder=None,
-        decoder=None,
-        init="pca",
-        learning_rate=7e-3,
-        batch_size="auto",
-        max_iter="auto",
-        early_stopping=True,
-        validation_fraction=0.1,
-        n_iter_no_change="auto",
-        warm_start=False,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=False,
-    ):
-        self.n_components = n_components
-        self.beta = beta
-        self.kl_warm_up = kl_warm_up
-        self.free_bits = free_bits
-        self.likelihood = likelihood
-        self.noise = noise
-        self.prior = prior
-        self.n_importance_samples = n_importance_samples
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.encoder = encoder
-        self.decoder = decoder
-        self.init = init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-
     # Fitting.
 
     def fit(self, X, y=None):
@@ -166,7 +112,7 @@ class ConditionalVAE(LabelsByEvidence):
         return super().fit(X, y)
 
     def fit_transform(self, X, y=None):
-        """Fit to X and y, then encode X.
+        """Fit to X and y and encode X.
 
         Parameters
         ----------
@@ -180,7 +126,7 @@ class ConditionalVAE(LabelsByEvidence):
         -------
         codes : ndarray of shape (n_samples, n_components)
             As ``fit(X, y).transform(X)``: labels are inferred, as for new samples;
-            continuous conditions are those passed.
+            continuous y is used as passed.
         """
         self.fit(X, y)
         return self.transform(X, y if isinstance(self._condition, Numbers) else None)
@@ -205,7 +151,7 @@ class ConditionalVAE(LabelsByEvidence):
     def _describe(self, dataset: Dataset, trained: Dataset) -> Statistics:
         return describe_given(dataset, self.n_components, trained, self._standardizes)
 
-    # Using what was fitted.
+    # Inference.
 
     def transform(self, X, y=None):
         """Encode X.
@@ -234,9 +180,9 @@ class ConditionalVAE(LabelsByEvidence):
             Codes, as returned by :meth:`transform`.
 
         y : array-like, default=None
-            Label or number of each sample to decode, or one for all. None guesses the
-            label by a normal density of each class's training codes. The guess is poor
-            where codes are independent of y, as they are trained to be.
+            Label or number of each sample to decode, or one for all. None predicts
+            labels by naive Bayes on the training codes, which is inaccurate where codes
+            are independent of y, as they are trained to be.
 
         Returns
         -------
@@ -416,13 +362,13 @@ class ConditionalVAE(LabelsByEvidence):
         Parameters
         ----------
         component : int
-            Number of the component, from 0.
+            Index of the component, from 0.
 
         values : array-like of shape (n_values,)
-            Its values; the prior's standard deviation is 1.
+            Values of that component; the prior's standard deviation is 1.
 
         at : array-like of shape (n_samples, n_features), default=None
-            Samples that give the other components. None is the mean of the prior, 0.
+            Samples whose codes have the other components. None is the prior mean, 0.
 
         y : label, number or array-like, default=None
             Condition to decode with. None infers the labels of ``at``; without ``at`` it
@@ -461,7 +407,7 @@ class ConditionalVAE(LabelsByEvidence):
         Returns
         -------
         direction : ndarray of shape (n_components,)
-            From the mean code of ``X_from`` to that of ``X_to``.
+            Mean code of ``X_to`` minus that of ``X_from``.
         """
         return self._direction(self._make_query(X_from, y), self._make_query(X_to, y))
 
@@ -471,10 +417,11 @@ class ConditionalVAE(LabelsByEvidence):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data, preferably held out. Distances use at most 1,000 samples.
+            Data, preferably held-out samples. Distances use at most 1,000 samples.
 
         y : array-like, default=None
-            Condition of each sample, also of those generated. None infers labels.
+            Condition of each sample; generated samples have the same conditions. None
+            infers labels.
 
         Returns
         -------

@@ -24,7 +24,7 @@ from skae._nn.code_basis import CodeBasis
 from skae._nn.scaling import Standardizer
 from skae._variational.likelihoods import NOISE_FLOOR, Bernoulli, Gaussian, Noise
 
-# Range of the draws from the prior, which the decoder is trained on.
+# Training range of the decoder: nearly all draws from the prior are within it.
 PRIOR_RANGE = 4.0
 
 
@@ -85,13 +85,13 @@ def make_variational_components(
         Architecture of both sides.
 
     statistics : Statistics
-        Of the samples.
+        Statistics of the training data.
 
     likelihood : {"gaussian", "bernoulli"}
         Distribution of a sample given its code.
 
     noise : {"feature", "shared"} or float
-        Of a Gaussian likelihood.
+        Noise of a Gaussian likelihood.
     """
     inputs, outputs = make_scaling(statistics, likelihood == "bernoulli")
     model = LINEAR_MODELS[likelihood](statistics, inputs, noise)
@@ -100,7 +100,7 @@ def make_variational_components(
     encoder, decoder, log_variance = tight_posterior(
         decoder, model.precision, model.per_input
     )
-    # The encoder maps the difference from the conditional mean.
+    # The encoder is applied to the difference from the conditional mean.
     offsets = torch.as_tensor(statistics.offsets) / inputs.divisor
     encoder = torch.cat([encoder, -offsets @ encoder])
     condition_range = torch.as_tensor(statistics.condition_range)
@@ -143,49 +143,50 @@ def principal_factors(
         unit = np.where(varies, spread, 1.0)
         return loadings / unit[:, None], torch.as_tensor(noise / unit)
     variance = np.where(varies, variance / np.where(varies, spread, 1.0) ** 2, 0.0)
-    n_left = np.count_nonzero(varies) - len(principal)
-    left = max(variance.sum() - principal.sum(), 0.0)
-    isotropic = left / n_left if n_left > 0 else 0.0
+    n_residual = np.count_nonzero(varies) - len(principal)
+    residual = max(variance.sum() - principal.sum(), 0.0)
+    isotropic = residual / n_residual if n_residual > 0 else 0.0
     loadings = statistics.components * np.sqrt(np.maximum(principal - isotropic, 0.0))
-    left = np.maximum(variance - (loadings**2).sum(axis=1), NOISE_FLOOR**2)
+    residual = np.maximum(variance - (loadings**2).sum(axis=1), NOISE_FLOOR**2)
     if noise == "shared":
         return loadings, torch.as_tensor(
-            [np.sqrt(left[varies].mean() if varies.any() else 1.0)]
+            [np.sqrt(residual[varies].mean() if varies.any() else 1.0)]
         )
-    return loadings, torch.as_tensor(np.sqrt(np.where(varies, left, 1.0)))
+    return loadings, torch.as_tensor(np.sqrt(np.where(varies, residual, 1.0)))
 
 
 def tight_posterior(
-    back: Tensor, precision: Tensor, per_input: Tensor
+    decoder: Tensor, precision: Tensor, per_input: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the exact posterior of a linear decoder, and the decoder, rotated.
 
     Parameters
     ----------
-    back : Tensor of shape (n_components, n_features)
-        The decoder.
+    decoder : Tensor of shape (n_components, n_features)
+        Weight of the decoder.
 
     precision : Tensor of shape (n_features,) or (1,)
-        Of the noise.
+        Precision of the noise.
 
     per_input : Tensor of shape (n_features,) or (1,)
         Precision times the unit of the decoder's output per standardised input.
 
     Returns
     -------
-    into : Tensor of shape (n_features, n_components)
+    encoder : Tensor of shape (n_features, n_components)
         Maps standardised inputs to the posterior's mean.
 
-    back : Tensor of shape (n_components, n_features)
-        The decoder in a basis where the posterior's components are independent, in
-        order of increasing posterior variance.
+    decoder : Tensor of shape (n_components, n_features)
+        Weight of the decoder in a basis where the posterior's components are
+        independent, in order of increasing posterior variance.
 
     log_variance : Tensor of shape (n_components,)
-        Of the posterior.
+        Log-variance of the posterior.
     """
-    values, rotation = torch.linalg.eigh((back * precision) @ back.T)
-    back = rotation.flip(1).T @ back
-    strongest = back.gather(1, back.abs().argmax(dim=1, keepdim=True))
-    back = back * torch.where(strongest < 0, -1.0, 1.0)
-    known = 1.0 + values.flip(0).clamp(min=0.0)
-    return (back * per_input).T / known, back, -known.log()
+    values, rotation = torch.linalg.eigh((decoder * precision) @ decoder.T)
+    decoder = rotation.flip(1).T @ decoder
+    largest = decoder.gather(1, decoder.abs().argmax(dim=1, keepdim=True))
+    decoder = decoder * torch.where(largest < 0, -1.0, 1.0)
+    posterior_precision = 1.0 + values.flip(0).clamp(min=0.0)
+    encoder = (decoder * per_input).T / posterior_precision
+    return encoder, decoder, -posterior_precision.log()

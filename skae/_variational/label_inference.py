@@ -1,7 +1,7 @@
 """Inference of labels by Bayes' rule.
 
 The likelihood of a sample under each label is combined with the labels' frequencies in
-the training data. For codes alone there is naive Bayes on the codes of the training data.
+the training data. Labels of codes are predicted by naive Bayes on the training codes.
 """
 
 import numpy as np
@@ -15,17 +15,17 @@ from skae._data.conditions import Labels, Numbers
 from skae._data.dataset import Dataset
 from skae._variational.base import VariationalAutoencoder
 
-# Draws of the evidence where it only discriminates between labels.
+# Importance samples of the log-likelihoods that labels are inferred from.
 LABEL_DRAWS = 8
 
 
 def _may_predict(estimator) -> bool:
-    """Whether y is not continuous, for which there is no inference."""
+    """Labels can be inferred; continuous y cannot."""
     return not isinstance(getattr(estimator, "_condition", None), Numbers)
 
 
 class LabelsByEvidence(VariationalAutoencoder):
-    """Conditional class that infers labels which are not passed. Abstract."""
+    """Abstract conditional estimator that infers labels which are not passed."""
 
     _private_state = (*VariationalAutoencoder._private_state, "_condition", "_labeller")
 
@@ -34,7 +34,7 @@ class LabelsByEvidence(VariationalAutoencoder):
         self._labeller = None
         if isinstance(self._condition, Labels):
             codes = self._encode(trainer.dataset)
-            if codes.std(axis=0).all():  # else they do not discriminate
+            if codes.std(axis=0).all():  # naive Bayes needs a variance above 0
                 labels = trainer.dataset.condition.argmax(axis=1)
                 self._labeller = GaussianNB().fit(codes, labels)
 
@@ -47,7 +47,7 @@ class LabelsByEvidence(VariationalAutoencoder):
     # Conditions.
 
     def _make_query(self, X, y) -> Dataset:
-        """X with its condition, inferred if y is None."""
+        """Dataset of X with its condition, which is inferred if y is None."""
         check_is_fitted(self)
         X = self._validate(X)
         return Dataset(X, condition=self._condition_of(X, y))
@@ -96,7 +96,7 @@ class LabelsByEvidence(VariationalAutoencoder):
 
     def _log_proba(self, X: np.ndarray, what: str) -> np.ndarray:
         joint = self._joint(X, LABEL_DRAWS, what)
-        # Where no label has a density, the frequencies remain.
+        # Where the density underflows for every label, label frequencies are returned.
         nowhere = np.isneginf(joint).all(axis=1)
         joint[nowhere] = self._condition.log_share
         return joint - logsumexp(joint, axis=1, keepdims=True)
@@ -115,7 +115,7 @@ class LabelsByEvidence(VariationalAutoencoder):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes), float64
-            In the order of ``classes_``.
+            Probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
         return np.exp(self._log_proba(self._validate(X), "predict_proba"))
@@ -132,14 +132,14 @@ class LabelsByEvidence(VariationalAutoencoder):
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes), float64
-            In the order of ``classes_``.
+            Logarithms, in the order of ``classes_``.
         """
         check_is_fitted(self)
         return self._log_proba(self._validate(X), "predict_log_proba")
 
     @available_if(_may_predict)
     def predict(self, X):
-        """Return the most probable label, see :meth:`predict_proba`.
+        """Most probable label of each sample, see :meth:`predict_proba`.
 
         Parameters
         ----------
@@ -149,12 +149,12 @@ class LabelsByEvidence(VariationalAutoencoder):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Members of ``classes_``.
+            Predicted labels.
         """
         check_is_fitted(self)
         return self.classes_[self._log_proba(self._validate(X), "predict").argmax(axis=1)]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags = ClassifierTags()  # it predicts, too
+        tags.classifier_tags = ClassifierTags()  # it has predict_proba
         return tags

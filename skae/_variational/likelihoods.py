@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
-# Lower bound of the learned noise, in standard deviations of a feature. The density of a
-# copy of another feature, or of a recurring value, is unbounded.
+# Lower bound of the learned noise, in standard deviations of a feature. Without it the
+# density of a copy of another feature, or of a recurring value, is unbounded.
 NOISE_FLOOR = 1e-3
 
 
@@ -37,7 +37,7 @@ class Gaussian(nn.Module):
         return each @ self.counted + self.log_unit
 
     def sample(self, reconstruction: Tensor, log_noise: Tensor, noise: Tensor) -> Tensor:
-        """A sample, given standard normal noise."""
+        """Draw samples, given standard normal noise."""
         return reconstruction + noise * log_noise.exp() * self.counted
 
 
@@ -45,11 +45,11 @@ class Bernoulli(nn.Module):
     """Independent features in [0, 1], each the probability of a 1."""
 
     def nats(self, logits: Tensor, target: Tensor, log_noise: None) -> Tensor:
-        # torch's own does not broadcast.
+        # F.binary_cross_entropy_with_logits does not broadcast.
         return (F.softplus(logits) - target * logits).sum(dim=-1)
 
     def sample(self, logits: Tensor, log_noise: None, noise: Tensor) -> Tensor:
-        """A sample, given standard normal noise, as logits of 0 and 1."""
+        """Draw samples, given standard normal noise, as logits of 0 and 1."""
         level = torch.special.ndtr(noise)
         return torch.where(level < logits.sigmoid(), torch.inf, -torch.inf)
 
@@ -60,7 +60,7 @@ class Noise(nn.Module):
     Parameters
     ----------
     deviation : Tensor of shape (n_outputs,) or (1,)
-        In standardised units; the initial value if it is learned.
+        Standard deviation in standardised units; the initial value if it is learned.
 
     learned : bool
         Whether it is trained.

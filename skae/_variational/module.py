@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skae._nn.autoencoder import AutoencoderModule
 from skae._variational.likelihoods import HALF_LOG_TAU, Noise
 
-MAX_LOG_VARIANCE = 20.0  # of the posterior, either way: more is out of float32's reach
+MAX_LOG_VARIANCE = 20.0  # of the posterior, in absolute value, for float32
 
 
 class VariationalOutput(NamedTuple):
@@ -39,7 +39,7 @@ class VariationalModule(AutoencoderModule):
         Distribution of a sample given the reconstruction.
 
     noise : Noise or None
-        Of a Gaussian likelihood.
+        Noise of a Gaussian likelihood.
 
     **components : dict
         Arguments of :class:`skae._nn.autoencoder.AutoencoderModule`.
@@ -53,7 +53,7 @@ class VariationalModule(AutoencoderModule):
     def posterior(
         self, x: Tensor, condition: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance."""
+        """Mean and log-variance of q(z|x)."""
         both = self.encoder(self.encoder_input(x, condition))
         mean, log_variance = both.chunk(2, dim=-1)
         return mean, log_variance.clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
@@ -87,8 +87,8 @@ class VariationalModule(AutoencoderModule):
 
     @torch.no_grad()
     def recalibrate(self, found: Tensor) -> None:
-        # Errors of fitted samples are smaller than those of new ones, which would have a
-        # far too low density under the noise of the former. The reverse is chance.
+        # Errors are smaller on training samples than on new ones, whose density under the
+        # training noise would be far too low. Smaller errors on new samples are chance.
         if self.noise is not None and self.noise.learned:
             now = self.noise.log_variance
             wider = now + found.clamp(min=1.0).log().to(now)
@@ -129,13 +129,13 @@ class NegativeELBO(nn.Module):
         Weight of the divergence from the prior.
 
     kl_warm_up : float
-        Share of the training over which the weight grows from 0.
+        Fraction of the training over which the weight increases from 0.
 
     free_bits : float
-        Nats of a component's mean divergence that are not penalised.
+        Mean divergence of a component, in nats, that is not penalised.
     """
 
-    # Share of the training that is done; set by the net.
+    # Fraction of the training that is done; set by the net.
     done = 1.0
 
     def __init__(
@@ -181,13 +181,13 @@ def log_evidence(
     Parameters
     ----------
     module : VariationalModule
-        In evaluation mode.
+        Module in evaluation mode.
 
     batch : Batch
         Samples in the units of the data.
 
     noise : Tensor of shape (n_draws, n_components)
-        Standard normal; shared, so that a sample's value depends on no other.
+        Standard normal draws, shared, so that a value does not depend on other samples.
 
     log_prior : callable, default=None
         Log-density of codes, (n_codes, n_components) -> (n_codes,), in the user's basis.
@@ -206,19 +206,19 @@ def log_evidence(
     mean, log_variance = module.posterior(x, condition)
     deviation, log_noise = (log_variance / 2).exp(), module.log_noise
     total = torch.full((len(x),), -torch.inf, dtype=torch.float64, device="cpu")
-    noise = noise.to(x.dtype).to(x.device)  # a float64 tensor never gets to mps
+    noise = noise.to(x.dtype).to(x.device)  # mps has no float64
     for draws in noise.split(max(1, n_at_once // len(x))):
         code = mean + deviation * draws[:, None]  # (n_draws, n_samples, n_components)
         flat = code.flatten(0, 1)
-        seen = None if condition is None else condition.repeat(len(draws), 1)
-        decoded = module.from_code(flat, seen).unflatten(0, code.shape[:2])
+        repeated = None if condition is None else condition.repeat(len(draws), 1)
+        decoded = module.from_code(flat, repeated).unflatten(0, code.shape[:2])
         nats = module.likelihood.nats(decoded, target, log_noise)
-        # Constants of the two normal densities cancel, unless the prior is another.
+        # Constants of the two normal densities cancel, if the prior is normal.
         prior = -0.5 * code.square().sum(dim=-1)
         if log_prior is not None:
             constant = code.shape[-1] * HALF_LOG_TAU
-            own = log_prior(module.basis(flat)).to(flat.dtype).to(flat.device)
-            prior = own.unflatten(0, code.shape[:2]) + constant
+            log_density = log_prior(module.basis(flat)).to(flat.dtype).to(flat.device)
+            prior = log_density.unflatten(0, code.shape[:2]) + constant
         proposal = -0.5 * (draws.square().sum(dim=-1)[:, None] + log_variance.sum(dim=-1))
         weights = (prior - proposal - nats).logsumexp(dim=0)
         total = torch.logaddexp(total, weights.cpu().double())
@@ -229,6 +229,6 @@ def posterior_moments(module: VariationalModule, batch) -> Tensor:
     """Mean and standard deviation of the posterior, concatenated, in the user's basis."""
     x = module.standardize(batch.x)
     mean, log_variance = module.posterior(x, batch.condition)
-    # The basis is a permutation, which applies to deviations as to means.
+    # The basis is a permutation, which applies to standard deviations as to means.
     order = module.basis.rotation.to(mean)
     return torch.cat([module.basis(mean), (log_variance / 2).exp() @ order], dim=1)

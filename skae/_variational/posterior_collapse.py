@@ -14,15 +14,15 @@ from skae._variational.sample_quality import (
     Neighborhoods,
     are_correlated,
     continuity,
+    evenly_spaced,
     n_compared,
-    spread_out,
 )
 from skae.exceptions import CollapseWarning
 
 # A component is active if the variance of the posterior's mean exceeds this (Burda et
 # al.); the prior's variance is 1.
 ACTIVE_VARIANCE = 0.01
-# Shares below which fit warns.
+# Fractions below which fit warns.
 LEAST_CODE_USE, LEAST_COVERAGE = 0.001, 0.2
 
 
@@ -60,32 +60,32 @@ def _sum_up(module: VariationalModule, batch: Batch) -> tuple[Tensor, Tensor]:
 
 def comparable(dataset: Dataset) -> Dataset:
     """A subset small enough for all pairwise distances."""
-    return dataset.subset(spread_out(len(dataset), n_compared(dataset.n_features)))
+    return dataset.subset(evenly_spaced(len(dataset), n_compared(dataset.n_features)))
 
 
 def compare(estimator, dataset: Dataset, random_state) -> dict[str, float]:
-    """Figures of generated samples against the data, on standardised features."""
+    """Compare generated samples with the data, on standardised features."""
     real, decode = _in_one_unit(estimator, dataset)
     codes = estimator._encode(dataset).astype(np.float64)
-    again = decode(codes)
+    reconstructed = decode(codes)
     drawn = decode(estimator._draw_codes(len(real), random_state))
     partner = random_state.permutation(len(codes))
-    halfway = decode((codes + codes[partner]) / 2)
+    midpoints = decode((codes + codes[partner]) / 2)
     variance = np.square(real - real.mean(axis=0)).sum()
-    moved = np.square(again - decode(np.zeros_like(codes))).sum()
-    around = Neighborhoods(real)
+    explained = np.square(reconstructed - decode(np.zeros_like(codes))).sum()
+    neighborhoods = Neighborhoods(real)
     return {
-        "code_use": float(moved / variance) if variance > 0 else 0.0,
-        "coverage": around.covered(drawn),
-        "reconstruction_coverage": around.covered(again),
-        "completeness": around.containing(drawn),
-        "interpolability": around.containing(halfway),
+        "code_use": float(explained / variance) if variance > 0 else 0.0,
+        "coverage": neighborhoods.covered(drawn),
+        "reconstruction_coverage": neighborhoods.covered(reconstructed),
+        "completeness": neighborhoods.containing(drawn),
+        "interpolability": neighborhoods.containing(midpoints),
         "continuity": continuity(decode, codes, random_state),
     }
 
 
 def _in_one_unit(estimator, dataset: Dataset):
-    """Standardised data, and a decoder with their conditions to the same units."""
+    """Standardised data, and a decoder to the same units under their conditions."""
     unit = estimator.module_.inputs.divisor.cpu().numpy()
     x, _, condition = dataset[:]
     condition = None if condition is None else condition.numpy()
@@ -97,35 +97,35 @@ def _in_one_unit(estimator, dataset: Dataset):
 
 
 def warn_of_collapse(estimator, dataset: Dataset, random_state) -> None:
-    """Warn of posterior collapse that the data do not call for, or of mode collapse."""
+    """Warn of posterior collapse if features are correlated, or of mode collapse."""
     dataset = comparable(dataset)
     found = {"code_use": 0.0}
     if estimator.active_units_ > 0:
         found = compare(estimator, dataset, random_state)
     if found["code_use"] < LEAST_CODE_USE:
-        if _is_needed(estimator, dataset):
+        if _has_correlated_features(estimator, dataset):
             problem = "Posterior collapse: no component depends on X."
             if estimator.active_units_ > 0:
                 share = f"{found['code_use']:.2%}"
-                problem = f"Posterior collapse: the code explains {share} of X."
+                problem = f"Posterior collapse: codes explain {share} of the variance."
             warn_caller(
                 f"{problem} Lower beta={estimator.beta} or raise "
-                f"kl_warm_up={estimator.kl_warm_up}, set free_bits=0.1, or freeze parts "
+                f"kl_warm_up={estimator.kl_warm_up}, set free_bits=0.1, or freeze layers "
                 "of the encoder for some epochs. See diagnose(X).",
                 CollapseWarning,
             )
     elif found["coverage"] < LEAST_COVERAGE * found["reconstruction_coverage"]:
         warn_caller(
-            "Mode collapse: samples lack the variety of the data. They reach "
+            "Mode collapse: generated samples cover "
             f"{found['coverage']:.1%} of the neighbourhoods of X, reconstructions "
-            f"{found['reconstruction_coverage']:.1%}. Codes do not follow the prior: "
+            f"{found['reconstruction_coverage']:.1%}. Codes do not match the prior: "
             f"raise beta={estimator.beta}, or fit a prior to them, such as "
             "prior=GaussianMixture(10). See diagnose(X).",
             CollapseWarning,
         )
 
 
-def _is_needed(estimator, dataset: Dataset) -> bool:
-    """Whether features are correlated, given the condition."""
+def _has_correlated_features(estimator, dataset: Dataset) -> bool:
+    """Whether the features are correlated given the condition."""
     real, decode = _in_one_unit(estimator, dataset)
     return are_correlated(real - decode(np.zeros((len(dataset), estimator.n_components))))

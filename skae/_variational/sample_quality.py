@@ -11,53 +11,53 @@ import numpy as np
 from sklearn.metrics import euclidean_distances
 
 N_NEIGHBORS = 5
-# Number of samples that are compared with as many draws, by all distances.
-MAX_ROWS, MAX_VALUES = 1_000, 2**25
+# Largest number of samples, and of values, whose pairwise distances are computed.
+MAX_SAMPLES, MAX_VALUES = 1_000, 2**25
 
 
 def n_compared(n_features: int) -> int:
-    return max(1, min(MAX_ROWS, MAX_VALUES // n_features))
+    return max(1, min(MAX_SAMPLES, MAX_VALUES // n_features))
 
 
-def spread_out(n_samples: int, n_wanted: int) -> np.ndarray:
-    """Places of at most so many samples, evenly spaced."""
-    return np.linspace(0, n_samples - 1, min(n_samples, n_wanted)).astype(int)
+def evenly_spaced(n_samples: int, n_selected: int) -> np.ndarray:
+    """Indices of at most ``n_selected`` evenly spaced samples."""
+    return np.linspace(0, n_samples - 1, min(n_samples, n_selected)).astype(int)
 
 
 class Neighborhoods:
-    """Balls around samples.
+    """Balls around samples, each up to the fifth nearest neighbour.
 
     Parameters
     ----------
     samples : ndarray of shape (n_samples, n_features)
-        In units that make the features comparable.
+        Standardised samples.
     """
 
     def __init__(self, samples: np.ndarray):
         self.samples = samples
         distances = euclidean_distances(samples, samples)
-        place = min(N_NEIGHBORS, len(samples) - 1)
-        self.radii = np.partition(distances, place, axis=1)[:, place]
+        k = min(N_NEIGHBORS, len(samples) - 1)
+        self.radii = np.partition(distances, k, axis=1)[:, k]
 
     def _contains(self, points: np.ndarray) -> np.ndarray:
         """Whether each ball contains each point: (n_samples, n_points)."""
         return euclidean_distances(self.samples, points) <= self.radii[:, None]
 
     def covered(self, points: np.ndarray) -> float:
-        """Share of the balls that contain at least one point."""
+        """Fraction of the balls that contain at least one point."""
         return float(self._contains(points).any(axis=1).mean())
 
     def containing(self, points: np.ndarray) -> float:
-        """Share of the points that lie in at least one ball."""
+        """Fraction of the points that lie in at least one ball."""
         return float(self._contains(points).any(axis=0).mean())
 
 
 def are_correlated(samples: np.ndarray) -> bool:
     """Whether the features are correlated by more than chance.
 
-    Of independent features the largest eigenvalue of the correlation matrix comes close
-    to a bound that depends on its shape: Marchenko & Pastur, "Distribution of eigenvalues
-    for some sets of random matrices", 1967.
+    For independent features the largest eigenvalue of the correlation matrix is close to
+    a bound that depends on the shape of the data: Marchenko & Pastur, "Distribution of
+    eigenvalues for some sets of random matrices", 1967.
     """
     spread = samples.std(axis=0)
     samples = (samples - samples.mean(axis=0))[:, spread > 0] / spread[spread > 0]
@@ -76,7 +76,7 @@ def continuity(
     random_state: np.random.RandomState,
     step: float = 0.1,
 ) -> float:
-    """Root mean square change of the output per change of the code, in its own units."""
+    """Root mean square change of the output per unit change of the code."""
     directions = random_state.normal(size=codes.shape)
     directions *= step / np.linalg.norm(directions, axis=1, keepdims=True)
     change = decode(codes + directions) - decode(codes)

@@ -16,8 +16,8 @@ class VAETransformer(VariationalAutoencoder):
     :class:`sklearn.decomposition.PCA`, :class:`sklearn.mixture.GaussianMixture` and
     :class:`sklearn.neighbors.KernelDensity`. It maximises the evidence lower bound (ELBO)
     in nats, with reconstruction and KL divergence both summed over dimensions and the
-    noise variance learned. Neither units nor the number of features change the balance of
-    the two terms, so that no feature scaling and no weighting is needed.
+    noise variance learned. The balance of the two terms depends neither on units nor on
+    the number of features, so that neither scaling nor weighting is needed.
 
     Training is initialised at probabilistic PCA. Codes have a standard normal prior, do
     not depend on the units of X, and are ordered by their KL divergence. The encoder's
@@ -77,59 +77,6 @@ class VAETransformer(VariationalAutoencoder):
     True
     """
 
-    def __init__(
-        self,
-        n_components=2,
-        *,
-        beta=1.0,
-        kl_warm_up=0.1,
-        free_bits=0.0,
-        likelihood="gaussian",
-        noise="feature",
-        prior="normal",
-        n_importance_samples=64,
-        hidden_layer_sizes="auto",
-        activation="silu",
-        encoder=None,
-        decoder=None,
-        init="pca",
-        learning_rate=7e-3,
-        batch_size="auto",
-        max_iter="auto",
-        early_stopping=True,
-        validation_fraction=0.1,
-        n_iter_no_change="auto",
-        warm_start=False,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=False,
-    ):
-        self.n_components = n_components
-        self.beta = beta
-        self.kl_warm_up = kl_warm_up
-        self.free_bits = free_bits
-        self.likelihood = likelihood
-        self.noise = noise
-        self.prior = prior
-        self.n_importance_samples = n_importance_samples
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.encoder = encoder
-        self.decoder = decoder
-        self.init = init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-
     def posterior(self, X):
         """Posterior distribution of the codes.
 
@@ -152,11 +99,11 @@ class VAETransformer(VariationalAutoencoder):
         """Log-likelihood of each sample, in nats.
 
         Importance-weighted bound with ``n_importance_samples`` draws, which rises to the
-        exact value with their number, under the prior of :meth:`sample`: the standard
+        exact value as their number grows, under the prior of :meth:`sample`: the standard
         normal, or the density ``prior_`` if one was fitted. The draws are the same for
-        all samples and calls. With ``likelihood="gaussian"`` it is the density of X in
-        its own units, comparable with PCA's; features that were constant in training
-        are left out.
+        all samples and calls. With ``likelihood="gaussian"`` it is the log-density in the
+        units of X, comparable with PCA's; features that were constant in training are
+        ignored.
 
         Parameters
         ----------
@@ -216,7 +163,7 @@ class VAETransformer(VariationalAutoencoder):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data, preferably held out. Distances use at most 1,000 samples.
+            Data, preferably held-out samples. Distances use at most 1,000 samples.
 
         Returns
         -------
@@ -229,7 +176,7 @@ class VAETransformer(VariationalAutoencoder):
             ``completeness`` : share of generated samples within a neighbourhood of X.
             ``interpolability`` : the same for midpoints between codes of X.
             ``continuity`` : change of the output per change of the code.
-            Features are standardised for this, and samples are without noise; a
+            From ``code_use`` on, features are standardised and samples without noise; a
             neighbourhood extends to the fifth nearest neighbour.
         """
         return self._figures(self._make_query(X))

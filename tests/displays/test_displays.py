@@ -744,7 +744,7 @@ def test_detectors_of_scikit_learn_are_drawn(wine):
     shares = piped[-1].explain(piped[:-1].transform(X.iloc[[3]])).iloc[0].to_numpy()
     assert_array_equal(display.contributions, shares)
     assert list(display.contributions.index) == list(X.columns)
-    with pytest.raises(ValueError, match="IsolationForest has no explain"):
+    with pytest.raises(ValueError, match="requires explain, which IsolationForest"):
         OutlierDisplay.from_estimator(forest, X, sample=0)
 
 

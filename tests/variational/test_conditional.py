@@ -1,4 +1,4 @@
-"""ConditionalVAE: what y says stays out of the code."""
+"""ConditionalVAE: known results, label inference and conditional generation."""
 
 import pickle
 from functools import partial
@@ -42,35 +42,35 @@ def fitted(iris):
     return ConditionalVAE(2, random_state=0).fit(*iris)
 
 
-# Known answers.
+# Known results.
 
 
-def test_training_starts_at_probabilistic_pca_of_what_y_leaves(iris):
+def test_initial_model_is_probabilistic_pca_of_residuals_given_labels(iris):
     X, y = StandardScaler().fit_transform(iris[0]), iris[1]
     centres = np.array([X[y == c].mean(axis=0) for c in range(3)])
-    rest = X - centres[y]
-    covariance = PCA(2).fit(rest).get_covariance() * (len(X) - 1) / len(X)
+    residual = X - centres[y]
+    covariance = PCA(2).fit(residual).get_covariance() * (len(X) - 1) / len(X)
 
     vae = untrained(2, noise="shared", n_importance_samples=1).fit(X, y)
 
-    exact = multivariate_normal(np.zeros(4), covariance).logpdf(rest)
+    exact = multivariate_normal(np.zeros(4), covariance).logpdf(residual)
     assert_allclose(vae.score_samples(X, y), exact, rtol=1e-4)
 
 
-def test_numbers_start_at_a_regression():
+def test_initial_model_of_continuous_y_is_a_linear_regression():
     X, y = load_diabetes(return_X_y=True)
     X = StandardScaler().fit_transform(X)
-    rest = X - LinearRegression().fit(y[:, None], X).predict(y[:, None])
-    covariance = PCA(3).fit(rest).get_covariance() * (len(X) - 1) / len(X)
+    residual = X - LinearRegression().fit(y[:, None], X).predict(y[:, None])
+    covariance = PCA(3).fit(residual).get_covariance() * (len(X) - 1) / len(X)
 
     vae = untrained(3, noise="shared", n_importance_samples=1).fit(X, y)
 
-    exact = multivariate_normal(np.zeros(10), covariance).logpdf(rest)
+    exact = multivariate_normal(np.zeros(10), covariance).logpdf(residual)
     assert_allclose(vae.score_samples(X, y), exact, rtol=1e-3)
 
 
-def test_before_training_it_predicts_as_discriminant_analysis(iris):
-    """Classes with one covariance: with as many components as features, the same."""
+def test_initial_predictions_are_those_of_linear_discriminant_analysis(iris):
+    """LDA is the initial model when classes have one covariance matrix."""
     X, y = iris
     lda = LinearDiscriminantAnalysis(solver="lsqr").fit(X, y)
 
@@ -80,7 +80,7 @@ def test_before_training_it_predicts_as_discriminant_analysis(iris):
     assert_allclose(vae.predict_proba(X), lda.predict_proba(X), atol=0.15)
 
 
-def test_bayes_rule_holds(fitted, iris):
+def test_scores_and_probabilities_follow_bayes_rule(fitted, iris):
     X, y = iris
     joint = np.column_stack(
         [fitted.score_samples(X, label) + np.log(1 / 3) for label in range(3)]
@@ -92,7 +92,7 @@ def test_bayes_rule_holds(fitted, iris):
     assert_array_equal(fitted.predict(X), fitted.predict_proba(X).argmax(axis=1))
 
 
-# What conditions may be.
+# Types of y.
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_bayes_rule_holds(fitted, iris):
     [["setosa", "versicolor", "virginica"], [7, -1, 30], [False, True, True]],
     ids=["strings", "integers", "booleans"],
 )
-def test_labels_of_any_kind(names, iris):
+def test_labels_of_any_type(names, iris):
     X, codes = iris
     y = np.array(names)[codes]
     vae = quick(2).fit(X, y)
@@ -113,7 +113,7 @@ def test_labels_of_any_kind(names, iris):
 
 
 @pytest.mark.parametrize("n_conditions", [1, 2])
-def test_numbers(n_conditions):
+def test_continuous_conditions(n_conditions):
     X, y = load_diabetes(return_X_y=True)
     y = y if n_conditions == 1 else np.column_stack([y, X[:, 0]])
     vae = quick(2).fit(X, y)
@@ -136,7 +136,7 @@ def test_numbers(n_conditions):
         vae.transform(X, np.zeros((442, 3)))
 
 
-def test_what_y_must_not_be(iris):
+def test_invalid_y_raises(iris):
     X, y = iris
     vae = quick(2).fit(X, y)
     before = vae.transform(X)
@@ -147,7 +147,7 @@ def test_what_y_must_not_be(iris):
         vae.fit(X, y[:-1])
     with pytest.raises(ValueError, match="Input y contains NaN"):
         vae.fit(X, np.where(y == 0, np.nan, y))
-    with pytest.raises(ValueError, match="y with two axes must be numbers"):
+    with pytest.raises(ValueError, match="two-dimensional y must be numeric"):
         vae.fit(X, np.array([["a", "b"]] * len(X)))
     with pytest.raises(ValueError, match=r"label 9, which is not among .* \[0, 1, 2\]"):
         vae.transform(X[:1], [9])
@@ -157,7 +157,7 @@ def test_what_y_must_not_be(iris):
         vae.transform(X[:3], [0, 1])
     with pytest.raises(ValueError, match="traverse requires y or at"):
         vae.traverse(0, [0.0])
-    assert_array_equal(vae.transform(X), before)  # nothing was lost
+    assert_array_equal(vae.transform(X), before)  # the earlier fit is kept
     with pytest.warns(DataConversionWarning):
         vae.fit(X, y[:, None])
 
@@ -180,7 +180,7 @@ def test_a_failed_refit_keeps_the_labels(iris):
     assert set(vae.predict(X)) <= {0, 1, 2}
 
 
-def test_a_warm_start_knows_the_labels_it_knows(iris):
+def test_a_warm_start_keeps_the_classes(iris):
     X, y = iris
     vae = quick(2, warm_start=True).fit(X, y)
 
@@ -189,60 +189,60 @@ def test_a_warm_start_knows_the_labels_it_knows(iris):
         vae.fit(X, y + 1)
 
 
-# In use.
+# Use.
 
 
-def test_codes_hold_what_labels_do_not_say():
-    """Iris is nearly told by its labels; on codes given them, little is left to tell."""
+def test_codes_do_not_contain_the_labels():
+    """A classifier on codes is less accurate than on PCA scores, as y is not encoded."""
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y, random_state=0)
     vae = ConditionalVAE(2, max_iter=30, random_state=0).fit(X, y)
     pca = PCA(2).fit(X)
 
-    def told(encode):
+    def accuracy(encode):
         knn = KNeighborsClassifier().fit(encode(X, y), y)
         return knn.score(encode(X_test, y_test), y_test)
 
-    assert told(vae.transform) < 0.5 * told(lambda X, y: pca.transform(X))
+    assert accuracy(vae.transform) < 0.5 * accuracy(lambda X, y: pca.transform(X))
 
 
-def test_samples_are_of_the_kind_asked_for():
+def test_samples_and_translations_have_the_requested_label():
     X, y = load_digits(return_X_y=True)
     vae = ConditionalVAE(4, max_iter=40, random_state=0).fit(X, y)
-    wanted = np.repeat(np.arange(10), 20)
+    labels = np.repeat(np.arange(10), 20)
 
-    drawn = vae.sample(200, y=wanted, random_state=0)
-    translated = vae.translate(X[:200], y[:200], wanted)
+    drawn = vae.sample(200, y=labels, random_state=0)
+    translated = vae.translate(X[:200], y[:200], labels)
 
     knn = KNeighborsClassifier().fit(X, y)
-    assert knn.score(drawn, wanted) > 0.9
-    assert knn.score(translated, wanted) > 0.9
+    assert knn.score(drawn, labels) > 0.9
+    assert knn.score(translated, labels) > 0.9
     assert vae.score(X[:300]) > PCA(4).fit(X).score(X[:300])
 
 
-def test_features_with_nothing_in_common_but_y_are_no_fault():
+def test_features_correlated_only_through_y_do_not_warn():
     rng = np.random.RandomState(0)
     y = rng.randint(3, size=1000)
     X = 3 * rng.normal(size=(3, 10))[y] + rng.normal(size=(1000, 10))
     vae = ConditionalVAE(1, init="random", early_stopping=False, random_state=0)
 
-    figures = vae.fit(X, y).diagnose(X, y)  # and no warning, which would be an error
+    figures = vae.fit(X, y).diagnose(X, y)  # a warning would be an error
 
-    assert figures.code_use < 0.1  # of what y explains, nothing is the code's
+    assert figures.code_use < 0.1  # y explains all common variance
 
 
-def test_rows_far_from_all_get_the_shares(fitted):
+def test_probabilities_of_far_samples_are_the_label_frequencies(fitted):
     far = np.full((1, 4), 1e200)
 
     assert_allclose(fitted.predict_proba(far), 1 / 3)
     assert_allclose(fitted.predict_log_proba(far), np.log(1 / 3))
 
 
-def test_the_scorer_knows_more_than_the_code(fitted, iris):
+def test_reconstruction_r2_infers_labels(fitted, iris):
     assert reconstruction_r2(fitted, iris[0]) > 0.95
 
 
-def test_scikit_learns_monitor_sees_every_epoch(iris):
+def test_scoring_monitor_scores_every_epoch(iris):
     X, y = iris
     monitor = ScoringMonitor(scoring={"r2": reconstruction_r2})
     vae = quick(2, max_iter=4, early_stopping=False).set_callbacks(monitor).fit(X, y)
@@ -252,7 +252,7 @@ def test_scikit_learns_monitor_sees_every_epoch(iris):
     assert (curve[curve["task_name"] == "epoch"]["r2"] > 0.5).all()
 
 
-def test_containers_come_from_transform_alone(iris):
+def test_set_output_affects_only_transform(iris):
     X, y = iris
     vae = quick(2).fit(X, y)
     other = quick(2).fit(X, y).set_output(transform="pandas")
@@ -264,7 +264,7 @@ def test_containers_come_from_transform_alone(iris):
     assert_array_equal(other.direction(X[:2], X[2:4]), vae.direction(X[:2], X[2:4]))
 
 
-def test_translation_into_the_same_is_reconstruction(fitted, iris):
+def test_translation_to_the_same_label_is_reconstruction(fitted, iris):
     X, y = iris
 
     assert_allclose(fitted.translate(X, y, y), fitted.reconstruct(X, y))
@@ -285,20 +285,20 @@ def test_without_y_labels_are_inferred(fitted, iris):
     assert_allclose(again, fitted.reconstruct(X), atol=1e-6)
 
 
-def test_fit_transform_does_not_see_more_than_transform_will(iris):
+def test_fit_transform_infers_labels_as_transform_does(iris):
     X, y = iris
     vae = quick(2)
 
     assert_array_equal(vae.fit_transform(X, y), clone(vae).fit(X, y).transform(X))
 
 
-def test_paths_and_traversals(fitted, iris):
+def test_interpolation_traversal_and_direction(fitted, iris):
     X, y = iris
 
-    linear_paths = fitted.interpolate(X[:2], X[-2:], n_steps=5)
-    assert linear_paths.shape == (2, 5, 4)
-    assert_allclose(linear_paths[:, 0], fitted.reconstruct(X[:2]), atol=1e-5)
-    assert_allclose(linear_paths[:, -1], fitted.reconstruct(X[-2:]), atol=1e-5)
+    paths = fitted.interpolate(X[:2], X[-2:], n_steps=5)
+    assert paths.shape == (2, 5, 4)
+    assert_allclose(paths[:, 0], fitted.reconstruct(X[:2]), atol=1e-5)
+    assert_allclose(paths[:, -1], fitted.reconstruct(X[-2:]), atol=1e-5)
     assert fitted.traverse(1, [-1, 0, 1], y=2).shape == (3, 4)
     assert fitted.traverse(1, [-1, 0, 1], at=X[:4]).shape == (4, 3, 4)
     assert fitted.direction(X[:50], X[50:], y=None).shape == (2,)
@@ -312,11 +312,11 @@ def test_in_a_pipeline_and_a_search(iris):
     search = GridSearchCV(model, {"conditionalvae__n_components": [1, 2]}, n_jobs=2)
     search.fit(X, y)
 
-    # Codes leave out what labels say, so that chance is all that can be asked.
+    # Codes do not contain the labels, so that accuracy is close to chance level.
     assert search.score(X, y) > 0.25
 
 
-def test_metadata_routing_brings_numbers():
+def test_metadata_routing_passes_continuous_y():
     X, y = load_diabetes(return_X_y=True)
     with config_context(enable_metadata_routing=True):
         vae = quick(2).set_transform_request(y=True)
@@ -327,7 +327,7 @@ def test_metadata_routing_brings_numbers():
     assert_array_equal(codes, fitted.transform(model[0].transform(X), y))
 
 
-def test_pickles_and_global_state(fitted, iris):
+def test_pickling_and_global_random_state(fitted, iris):
     X, _ = iris
     state = torch.get_rng_state()
     again = pickle.loads(pickle.dumps(fitted))
