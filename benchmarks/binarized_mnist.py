@@ -1,25 +1,25 @@
-"""Negative log-likelihood of VAETransformer on static binarised MNIST, beside pythae.
+"""Negative log-likelihood (NLL) of VAETransformer and pythae on static binarised MNIST.
 
-The 50,000 / 10,000 / 10,000 split of Larochelle & Murray, 40 components, a Bernoulli
-likelihood; the test rows are used once, at the end, with 200 importance samples. The
-networks are residual: 784-500-500 to the posterior and 40-500-500-500 back, SiLU, with a
-dropout of 0.2 on the encoder's input. pythae's VAE gets the same networks, without the
-dropout and with it, the same batch size, number of epochs and peak learning rate, and
-its likelihood is taken by the same estimator. ``mixture`` is the likelihood of the same
-fitted networks with a mixture of 20 normal densities, fitted to the codes of training
-rows, in place of the standard normal prior.
+The split of Larochelle & Murray has 50,000 / 10,000 / 10,000 samples. Codes have 40
+components, the likelihood is Bernoulli; test samples are used once, at the end, with 200
+importance samples. The networks are residual: 784-500-500 to the posterior and
+40-500-500-500 to the reconstruction, SiLU, with a dropout of 0.2 on the encoder's input.
+pythae's VAE has the same networks, without the dropout and with it, the same batch size,
+number of epochs and peak learning rate, and its likelihood has the same estimator.
+``mixture`` is the likelihood of the same fitted networks with a mixture of 20 Gaussians,
+fitted to the codes of training samples, instead of the standard normal prior.
 
 Both libraries run in one process with one thread and with
-``torch.set_float32_matmul_precision("medium")``, which lets a CPU that has bfloat16
-products use them in training (about half the time where it does); likelihoods are taken
-in full float32. CPU seconds are of ``fit`` alone.
+``torch.set_float32_matmul_precision("medium")``, by which a CPU with bfloat16 products
+uses them in training (about half the time where it does); likelihoods are computed in
+full float32. CPU seconds are of ``fit`` alone.
 
 Usage::
 
     python benchmarks/binarized_mnist.py [--quick]
 
 A CSV file is written to ``benchmarks/results``; that of ``--quick``, of a run without
-pythae (``pip install pythae``), or without the folder of data, to a temporary folder.
+pythae (``pip install pythae``), or without the data folder, to a temporary folder.
 """
 
 import argparse
@@ -31,7 +31,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-os.environ["TQDM_DISABLE"] = "1"  # pythae has no switch for its progress bar
+os.environ["TQDM_DISABLE"] = "1"  # pythae has no option for its progress bar
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,7 @@ K, BATCH, RATE, N_DRAWS = 40, 256, 2e-3, 200
 
 
 class Skip(nn.Module):
-    """A layer that adds to what it was given."""
+    """Fully connected layer with a skip connection."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -73,7 +73,7 @@ def load() -> tuple[np.ndarray, np.ndarray, bool]:
         file = np.load(path)
         train, test = (file[f"X_{part}"] for part in ("train", "test"))
         return *(X.reshape(len(X), -1).astype(np.float32) for X in (train, test)), True
-    console.print("No binarized_mnist.npz: scikit-learn's digits take its place.")
+    console.print("binarized_mnist.npz not found: scikit-learn's digits are used.")
     X = (load_digits().data > 8).astype(np.float32)
     return X[:1400], X[1400:], False
 
@@ -132,20 +132,21 @@ def fit_pythae(X: np.ndarray, epochs: int, dropout: float) -> tuple[nn.Module, n
 
 
 @torch.no_grad()
-def judge_networks(encoder, decoder, X: np.ndarray) -> tuple[float, int]:
-    """NLL and active units of plain networks, by the estimator of ``score_samples``."""
+def evaluate_networks(encoder, decoder, X: np.ndarray) -> tuple[float, int]:
+    """NLL and active units of networks, by the estimator of ``score_samples``."""
     draws = torch.as_tensor(np.random.RandomState(0).normal(size=(N_DRAWS, K))).float()
     values, means = [], []
     for x in torch.from_numpy(X).split(1000):
         mean, log_variance = encoder(x).chunk(2, dim=1)
-        weights = []
+        log_weights = []
         for noise in draws:
             code = mean + (log_variance / 2).exp() * noise
             logits = decoder(code)
-            nats = (nn.functional.softplus(logits) - x * logits).sum(dim=1)
-            own = 0.5 * (noise.square() + log_variance).sum(dim=1)
-            weights.append(own - 0.5 * code.square().sum(dim=1) - nats)
-        values.append(torch.stack(weights).double().logsumexp(dim=0) - math.log(N_DRAWS))
+            nll = (nn.functional.softplus(logits) - x * logits).sum(dim=1)
+            minus_log_q = 0.5 * (noise.square() + log_variance).sum(dim=1)
+            log_weights.append(minus_log_q - 0.5 * code.square().sum(dim=1) - nll)
+        log_weights = torch.stack(log_weights).double()
+        values.append(log_weights.logsumexp(dim=0) - math.log(N_DRAWS))
         means.append(mean)
     active = (torch.cat(means).var(dim=0) > 0.01).sum()
     return -float(torch.cat(values).mean()), int(active)
@@ -157,7 +158,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=150)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    X, X_test, here = load()
+    X, X_test, has_data = load()
     epochs = options.epochs
     if options.quick:
         X, X_test, epochs = X[:1000], X_test[:200], 2
@@ -183,17 +184,17 @@ def main() -> None:
     if peer:
         for dropout in (0.0, 0.2):
             networks, seconds = timed(fit_pythae, X, epochs, dropout)
-            nll, active = judge_networks(*networks, X_test)
+            nll, active = evaluate_networks(*networks, X_test)
             add(f"pythae VAE, dropout {dropout:g}", seconds, nll, active)
     else:
-        console.print("pythae is not installed and left out.")
+        console.print("pythae is not installed: it is skipped.")
     columns = ["method", "epochs", "cpu_seconds", "test_nll", "active_units"]
     frame = pd.DataFrame(rows, columns=columns)
     table = make_table("Static binarised MNIST", *columns)
     for row in frame.itertuples(index=False):
         table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row))
     console.print(table)
-    kept = here and peer and not options.quick
+    kept = has_data and peer and not options.quick
     folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
     path = folder / "binarized_mnist.csv"
     frame.to_csv(path, index=False, float_format="%.6g")

@@ -1,26 +1,26 @@
-"""Whether ConditionalVAE makes, translates and recognises digits as asked.
+"""Conditional generation of digits by ConditionalVAE, translation and classification.
 
-It is fitted to MNIST's training rows with their labels, in [0, 1], with a Bernoulli
-likelihood and 6 components, everything else as it comes. A 3-nearest-neighbour
-classifier on the real training digits says what is recognised:
+It is fitted to MNIST's training digits with their labels, in [0, 1], with a Bernoulli
+likelihood and 6 components, otherwise with defaults. A 3-nearest-neighbour classifier on
+the real training digits recognises classes:
 
 samples
-    The share of ``sample(n, y=c)`` that it takes for c, drawn rows and decoder means.
+    The share of ``sample(n, y=c)`` recognised as c, of samples and of decoder means.
 translations
-    Of test digits, each translated to another class: the share whose recognised class
-    changes, and to the one asked for; and Pearson's correlation, before and after, of
-    two marks of style that labels do not say: the slant (of the inertia) and the
-    thickness of strokes (ink over the length of outlines). The same correlation with
-    another digit of the class, drawn at random, is the chance level.
+    Of test digits, each translated to a random other class: the share whose recognised
+    class changes, and the share with the requested one; and Pearson's correlation, before
+    and after, of two style features that the label does not determine: the slant (of the
+    inertia) and the thickness of strokes (ink over the length of outlines). The chance
+    level ("of a stranger") is the same correlation with a random digit of the class.
 predict
-    Accuracy on test digits, beside 5-NN on as many PCA codes.
+    Accuracy on test digits, compared with 5-NN on as many PCA codes.
 
 Usage::
 
     python benchmarks/conditional.py [--quick]
 
 A CSV file and a figure are written to ``benchmarks/results``; those of ``--quick``, or of
-scikit-learn's digits where there is no folder of data, to a temporary one.
+scikit-learn's digits without the data folder, to a temporary one.
 """
 
 import argparse
@@ -47,10 +47,10 @@ K = 6
 
 
 def load(n_train: int | None) -> tuple:
-    """Return rows in [0, 1] and labels, to train on and to test by."""
+    """Return training and test samples in [0, 1], with labels."""
     path = datasets.FOLDER / "mnist.npz"
     if not path.exists():
-        console.print("No mnist.npz: scikit-learn's digits take its place.")
+        console.print("mnist.npz not found: scikit-learn's digits are used.")
         X, y = load_digits(return_X_y=True)
         parts = train_test_split(X / 16, y, random_state=0, stratify=y)
         X, X_test, y, y_test = parts
@@ -65,7 +65,7 @@ def load(n_train: int | None) -> tuple:
 
 
 def slant(images: np.ndarray) -> np.ndarray:
-    """How far columns lean per row, by the second moments of the ink."""
+    """Horizontal shift per vertical pixel, by the second moments of the ink."""
     side = int(np.sqrt(images.shape[1]))
     ink = images.reshape(-1, side, side) + 1e-9
     ink = ink / ink.sum(axis=(1, 2), keepdims=True)
@@ -83,77 +83,76 @@ def thickness(images: np.ndarray) -> np.ndarray:
     return ink.sum(axis=(1, 2)) / np.maximum(outline, 1e-9)
 
 
-def judge(n_train: int | None, n_drawn: int, max_iter) -> tuple[pd.DataFrame, tuple]:
+def evaluate(n_train: int | None, n_drawn: int, max_iter) -> tuple[pd.DataFrame, tuple]:
     X, y, X_test, y_test = load(n_train)
     start = time.process_time()
     vae = ConditionalVAE(
         K, likelihood="bernoulli", max_iter=max_iter, random_state=0
     ).fit(X, y)
-    found = {"fit, CPU seconds": time.process_time() - start}
-    found["active units"] = vae.active_units_
+    results = {"fit, CPU seconds": time.process_time() - start}
+    results["active units"] = vae.active_units_
     real = KNeighborsClassifier(3).fit(X, y)
-    found["real test digits recognised"] = real.score(X_test[:n_drawn], y_test[:n_drawn])
+    results["real test digits recognised"] = real.score(
+        X_test[:n_drawn], y_test[:n_drawn]
+    )
 
-    wanted = np.resize(vae.classes_, n_drawn)
+    requested = np.resize(vae.classes_, n_drawn)
     for noise in (True, False):
-        drawn = vae.sample(n_drawn, y=wanted, random_state=0, noise=noise)
+        drawn = vae.sample(n_drawn, y=requested, random_state=0, noise=noise)
         name = "drawn rows" if noise else "decoder means"
-        found[f"samples recognised as asked, {name}"] = real.score(drawn, wanted)
+        results[f"samples recognised as asked, {name}"] = real.score(drawn, requested)
 
     rng = np.random.RandomState(0)
-    rows, labels = X_test[:n_drawn], y_test[:n_drawn]
+    digits, labels = X_test[:n_drawn], y_test[:n_drawn]
     others = vae.classes_[
         (np.searchsorted(vae.classes_, labels) + rng.randint(1, 10, len(labels))) % 10
     ]
-    moved = vae.translate(rows, labels, others)
-    seen = real.predict(moved)
-    found["translations that change class"] = np.mean(seen != labels)
-    found["translations recognised as asked"] = np.mean(seen == others)
-    stranger = X[[rng.choice(np.flatnonzero(y == other)) for other in others]]
-    for mark in (slant, thickness):
-        before = mark(rows)
-        found[f"{mark.__name__} kept, correlation"] = np.corrcoef(before, mark(moved))[
-            0, 1
-        ]
-        found[f"{mark.__name__} of a stranger, correlation"] = np.corrcoef(
-            before, mark(stranger)
-        )[0, 1]
+    translated = vae.translate(digits, labels, others)
+    recognised = real.predict(translated)
+    results["translations that change class"] = np.mean(recognised != labels)
+    results["translations recognised as asked"] = np.mean(recognised == others)
+    random_digit = X[[rng.choice(np.flatnonzero(y == other)) for other in others]]
+    pairs = {"kept": translated, "of a stranger": random_digit}
+    for style in (slant, thickness):
+        for pair, images in pairs.items():
+            correlation = np.corrcoef(style(digits), style(images))[0, 1]
+            results[f"{style.__name__} {pair}, correlation"] = correlation
 
     start = time.process_time()
-    found["predict, accuracy"] = np.mean(vae.predict(X_test) == y_test)
-    found["predict, CPU seconds"] = time.process_time() - start
+    results["predict, accuracy"] = np.mean(vae.predict(X_test) == y_test)
+    results["predict, CPU seconds"] = time.process_time() - start
     on_codes = make_pipeline(PCA(K), KNeighborsClassifier(5)).fit(X, y)
-    found["5-NN on PCA codes, accuracy"] = on_codes.score(X_test, y_test)
-    frame = pd.DataFrame(found.items(), columns=["figure", "value"])
-    return frame, (vae, rows, labels)
+    results["5-NN on PCA codes, accuracy"] = on_codes.score(X_test, y_test)
+    frame = pd.DataFrame(results.items(), columns=["figure", "value"])
+    return frame, (vae, digits, labels)
 
 
-def draw(vae: ConditionalVAE, rows: np.ndarray, labels: np.ndarray, path: Path) -> None:
+def draw(vae: ConditionalVAE, X: np.ndarray, labels: np.ndarray, path: Path) -> None:
     """Draw samples by class, translations of a digit to each class, and traversals."""
-    side = int(np.sqrt(rows.shape[1]))
+    side = int(np.sqrt(X.shape[1]))
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
     classes = vae.classes_
     samples = [vae.sample(10, y=label, random_state=0, noise=False) for label in classes]
     translated = [
         np.vstack(
             [
-                rows[i : i + 1],
+                X[i : i + 1],
                 *(
-                    vae.translate(rows[i : i + 1], labels[i : i + 1], label)
+                    vae.translate(X[i : i + 1], labels[i : i + 1], label)
                     for label in classes
                 ),
             ]
         )
         for i in range(10)
     ]
-    swept = [vae.traverse(j, np.linspace(-2.5, 2.5, 10), y=classes[3]) for j in range(K)]
+    varied = [vae.traverse(j, np.linspace(-2.5, 2.5, 10), y=classes[3]) for j in range(K)]
     titles = (
-        "sample(10, y=c), a row each",
+        "sample(10, y=c), a line each",
         "test digit, then translate(X, y, c)",
         "traverse(component, values, y=3)",
     )
     for panel, grid, title in zip(
-        panels, (samples, translated, swept), titles, strict=True
+        panels, (samples, translated, varied), titles, strict=True
     ):
         lines = [np.hstack(images.reshape(-1, side, side)) for images in grid]
         panel.imshow(np.vstack(lines), cmap="gray_r")
@@ -168,7 +167,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
     plan = (1000, 200, 3) if quick else (None, 5000, "auto")
-    frame, drawn = judge(*plan)
+    frame, drawn = evaluate(*plan)
     table = make_table("ConditionalVAE", "figure", "value")
     for name, value in frame.itertuples(index=False):
         table.add_row(name, f"{value:.3f}")

@@ -1,18 +1,19 @@
-"""Held-out log-likelihood of the variational autoencoder and of scikit-learn's densities.
+"""Held-out log-likelihood of VAETransformer and of scikit-learn's density estimators.
 
-Rows are standardised on the training rows, and columns that are constant there left out,
-the same for all methods; scores are ``score_samples`` on the rows held out, in nats a
-row, means over seeds. PCA and FactorAnalysis have as many components as the VAE. What the
-other two need choosing is chosen by a fifth of the training rows: the number of
-components and the covariance of ``GaussianMixture``, the bandwidth of ``KernelDensity``.
-The VAE runs with its defaults, and with a mixture of 10 fitted to its codes as the prior.
+Features are standardised on the training samples, and those that are constant there are
+removed, for all methods; scores are ``score_samples`` of held-out samples, in nats per
+sample, means over seeds. PCA and FactorAnalysis have as many components as the VAE. The
+hyperparameters of the other two are chosen on a fifth of the training samples: the number
+of components and the covariance of ``GaussianMixture``, the bandwidth of
+``KernelDensity``. The VAE has its defaults, or a mixture of 10, fitted to its codes, as
+prior.
 
 Usage::
 
     python benchmarks/density.py [--quick]
 
 A CSV file, a figure and a JSON file of versions are written to ``benchmarks/results``;
-those of ``--quick``, or without the folder of data, to a temporary one.
+those of ``--quick``, or without the data folder, to a temporary one.
 """
 
 import argparse
@@ -45,12 +46,12 @@ SETS = (
     *("cpu_act", "wine_quality", "dry_bean"),
 )
 K = 8
-# Full covariances of more features than this have more parameters than there are rows.
+# Full covariances of more features have more parameters than there are samples.
 MAX_FULL = 100
 
 
 def best_of(candidates: list, X: np.ndarray, seed: int):
-    """Fit the candidate that does best on a fifth of the rows, to all of them."""
+    """Select a candidate on a fifth of the samples, and refit it to all of them."""
     train, valid = train_test_split(X, test_size=0.2, random_state=seed)
     scores = [candidate.fit(train).score(valid) / len(valid) for candidate in candidates]
     return candidates[int(np.argmax(scores))].fit(X)
@@ -64,8 +65,8 @@ def fit_mixture(X: np.ndarray, seed: int) -> GaussianMixture:
         GaussianMixture(n, covariance_type=kind, reg_covar=1e-3, random_state=seed)
         for n, kind in kinds
     ]
-    # A mixture's score is a mean already, the kernel density's a sum; a positive factor
-    # changes no comparison.
+    # GaussianMixture.score is a mean, KernelDensity.score a sum; a constant factor does
+    # not change the selection.
     return best_of(mixtures, X, seed)
 
 
@@ -90,7 +91,7 @@ METHODS = {
 }
 
 
-def judge(name: str, seed: int) -> list[dict]:
+def evaluate(name: str, seed: int) -> list[dict]:
     data = datasets.hold_out(datasets.load(name), seed)
     varies = data.X_train.std(axis=0) > 0
     X, X_test = data.X_train[:, varies], data.X_test[:, varies]
@@ -129,7 +130,7 @@ def show(frame: pd.DataFrame, column: str, title: str) -> None:
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
-    """Draw how much better than PCA each method is, in nats a feature."""
+    """Draw the gain of each method over PCA, in nats per feature."""
     means = frame.groupby(["set", "method"], sort=False)["score"].mean().unstack()
     widths = frame.groupby("set", sort=False)["n_features"].first()
     gain = means.sub(means["PCA"], axis=0).div(widths, axis=0)
@@ -137,7 +138,9 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
     gain.clip(lower=-2).plot.bar(ax=axes, width=0.8, rot=20, xlabel="")
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_ylabel("held-out log-likelihood over PCA's,\nnats a feature (cut at -2)")
+    axes.set_ylabel(
+        "held-out log-likelihood over PCA's,\nnats per feature (clipped at -2)"
+    )
     figure.savefig(path, dpi=150)
 
 
@@ -145,24 +148,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test of seconds")
     quick = parser.parse_args().quick
-    here = datasets.FOLDER.is_dir()
-    if not here:
-        console.print("No folder of data: only what scikit-learn ships.")
-    sets = SETS if here else ("digits", "breast_cancer", "wine", "diabetes")
+    has_data = datasets.FOLDER.is_dir()
+    if not has_data:
+        console.print("Data folder not found: only scikit-learn's data sets are used.")
+    sets = SETS if has_data else ("digits", "breast_cancer", "wine", "diabetes")
     sets, seeds = (("wine",), 1) if quick else (sets, 3)
     torch.set_num_threads(1)
-    # scikit-learn's own models are run with their defaults, too.
+    # scikit-learn's models have their default max_iter.
     warnings.simplefilter("ignore", ConvergenceWarning)
     rows = []
     for name in sets:
         for seed in range(seeds):
-            rows += judge(name, seed)
+            rows += evaluate(name, seed)
         console.print(f"{name} done")
     frame = pd.DataFrame(rows)
-    show(frame, "score", "Held-out log-likelihood, nats a row")
-    show(frame, "median_score", "The same, medians over rows")
-    show(frame, "cpu_seconds", "CPU seconds of fit, choosing included")
-    kept = here and not quick
+    show(frame, "score", "Held-out log-likelihood, nats per sample")
+    show(frame, "median_score", "The same, medians over samples")
+    show(frame, "cpu_seconds", "CPU seconds of fit, with hyperparameter search")
+    kept = has_data and not quick
     folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
     frame.to_csv(folder / "density.csv", index=False, float_format="%.6g")
     draw(frame, folder / "density.png")

@@ -1,35 +1,35 @@
-"""VQVAE beside k-means, product quantisation and simple densities of codes.
+"""VQVAE compared with k-means, product quantisation and simple densities of code indices.
 
 k_means
-    One word and linear sides, trained for its whole budget: the training inertia over
-    that of KMeans(n_init=10), from a start at cluster centres and from a random one; dead
-    words; perplexity; and by how much the loss at fixed weights differs between batches
-    of 32 and of 1,024 rows.
+    One code index, linear encoder and decoder, no early stopping: the training inertia
+    over that of KMeans(n_init=10), with the codebook initialised at cluster centres and
+    at random; unused codebook entries; perplexity; and the relative difference of the
+    loss at fixed weights between batches of 32 and of 1,024 samples.
 error
-    Error on held-out rows, as a share of their variance, at equal bits a row: k-means
-    (one word), product quantisation of neighbouring columns and of principal components,
-    and VQVAE with its defaults. Tables are standardised, images are not.
+    Error on held-out samples, as a share of their variance, at equal bits per sample:
+    k-means (one index), product quantisation of adjacent features and of principal
+    components, and VQVAE with its defaults. Tables are standardised, images are not.
 prior
-    Minus the log-likelihood of held-out codes, in nats a row: independent words, each
-    word given the one before it, and the Transformer. And the share of variance that the
-    codes leave, as a reminder that codes differ from set to set.
+    Negative log-likelihood of held-out code indices, in nats per sample: independent
+    indices ("independent words"), a bigram model ("given the word before") and the
+    Transformer.
 samples
-    MNIST: rows drawn for each class, their distance to the nearest training row beside
-    that of held-out digits and of reconstructions, and whether 3-NN takes them for the
-    class asked for. "independent words" draws each word by its share.
+    MNIST: samples of each class, their distance to the nearest training sample, also for
+    held-out digits and reconstructions, and the share that 3-NN classifies as the
+    requested class. "independent words" draws each index from its marginal distribution.
 
 Usage::
 
     python benchmarks/discrete.py [--quick] [--parts k_means ...]
 
 A CSV file per part, a figure and a JSON file of versions are written to
-``benchmarks/results``; those of ``--quick``, of ``--parts`` and without the folder of
-data to a temporary folder.
+``benchmarks/results``; those of ``--quick``, of ``--parts`` and without the data folder
+to a temporary folder.
 """
 
 import os
 
-# numpy and torch read these when they load; CPU seconds are those of one thread.
+# Read by numpy and torch at import; CPU seconds are those of one thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
@@ -64,13 +64,13 @@ K = 64
 
 
 class Plan(NamedTuple):
-    linear: tuple[str, ...]
+    linear: tuple[str, ...]  # sets of the part "k_means"
     sets: tuple[str, ...]
-    words: tuple[int, ...]
+    words: tuple[int, ...]  # numbers of code indices per sample
     n_seeds: int
     max_iter: int | str
     n_digits: int
-    n_words: int
+    n_words: int  # code indices per digit
 
 
 FULL = Plan(
@@ -86,7 +86,7 @@ SHIPPED = FULL._replace(linear=("digits", "breast_cancer"), sets=("digits", "win
 QUICK = Plan(("digits",), ("digits",), (1, 2), 1, 3, 1_000, 4)
 
 
-def split(name: str, seed: int) -> datasets.HeldOut:
+def split(name: str, seed: int) -> datasets.Split:
     data = datasets.load(name)
     return datasets.hold_out(data, seed, standardise=name not in IMAGES)
 
@@ -96,14 +96,14 @@ def compare_with_k_means(plan: Plan) -> pd.DataFrame:
     for name in plan.linear:
         for seed in range(plan.n_seeds):
             X = split(name, seed).X_train
-            least = KMeans(K, n_init=10, random_state=seed).fit(X).inertia_
-            for start in ("kmeans", "random"):
+            inertia = KMeans(K, n_init=10, random_state=seed).fit(X).inertia_
+            for codebook_init in ("kmeans", "random"):
                 fitted = VQVAE(
                     1,
                     n_codes=K,
                     code_dim=min(63, X.shape[1]),
                     hidden_layer_sizes=(),
-                    codebook_init=start,
+                    codebook_init=codebook_init,
                     early_stopping=False,
                     prior=None,
                     max_iter=plan.max_iter,
@@ -113,8 +113,8 @@ def compare_with_k_means(plan: Plan) -> pd.DataFrame:
                     {
                         "set": name,
                         "seed": seed,
-                        "start": start,
-                        "inertia_ratio": sum_of_squares(fitted, X) / least,
+                        "start": codebook_init,
+                        "inertia_ratio": sum_of_squares(fitted, X) / inertia,
                         "dead_words": int((fitted.usage_ == 0).sum()),
                         "perplexity": fitted.perplexity_,
                         "loss_difference": compare_batches(fitted, X),
@@ -149,28 +149,28 @@ def compare_errors(plan: Plan) -> pd.DataFrame:
             X, X_test, *_ = split(name, seed)
             n_codes = min(K, len(X) // 4)
             variance = np.square(X_test - X.mean(axis=0)).sum()
-            for n_words in plan.words:
-                row = {"set": name, "seed": seed, "words": n_words, "codes": n_codes}
-                row["bits"] = n_words * np.log2(n_codes)
-                for method, error in quantise(X, X_test, n_words, n_codes, seed, plan):
+            for n_components in plan.words:
+                sizes = n_components, n_codes
+                row = {"set": name, "seed": seed, "words": n_components, "codes": n_codes}
+                row["bits"] = n_components * np.log2(n_codes)
+                for method, error in quantise(X, X_test, *sizes, seed, plan):
                     rows.append({**row, "method": method, "error": error / variance})
         console.print(f"error: {name} done")
     return pd.DataFrame(rows)
 
 
-def quantise(X, X_test, n_words: int, n_codes: int, seed: int, plan: Plan):
+def quantise(X, X_test, n_components: int, n_codes: int, seed: int, plan: Plan):
     """Yield methods and their sums of squared errors."""
-    if n_words == 1:
+    if n_components == 1:
         means = KMeans(n_codes, n_init=10, random_state=seed).fit(X)
         yield "k-means", np.square(means.transform(X_test).min(axis=1)).sum()
     else:
         for rotated, method in ((False, "columns"), (True, "components")):
-            peer = ProductQuantiser(n_words, n_codes, seed, rotated).fit(X)
+            peer = ProductQuantiser(n_components, n_codes, seed, rotated).fit(X)
             yield f"product quantisation, {method}", peer.error(X_test)
-    ours = VQVAE(
-        n_words, n_codes=n_codes, prior=None, max_iter=plan.max_iter, random_state=seed
-    )
-    yield "VQVAE", sum_of_squares(ours.fit(X), X_test)
+    options = {"prior": None, "max_iter": plan.max_iter, "random_state": seed}
+    fitted = VQVAE(n_components, n_codes=n_codes, **options).fit(X)
+    yield "VQVAE", sum_of_squares(fitted, X_test)
 
 
 def compare_priors(plan: Plan) -> pd.DataFrame:
@@ -182,19 +182,19 @@ def compare_priors(plan: Plan) -> pd.DataFrame:
                 plan.words[-1], n_codes=K, max_iter=plan.max_iter, random_state=seed
             ).fit(X)
             codes, held_out = fitted.code_indices(X), fitted.code_indices(X_test)
-            found = {
+            results = {
                 "independent words": unigram(codes, held_out, K),
                 "given the word before": bigram(codes, held_out, K),
                 "Transformer": -fitted.score_codes(held_out).mean(),
             }
-            for method, nats in found.items():
+            for method, nats in results.items():
                 rows.append({"set": name, "seed": seed, "method": method, "nats": nats})
         console.print(f"prior: {name} done")
     return pd.DataFrame(rows)
 
 
 def load_images(n_train: int) -> tuple[np.ndarray, ...]:
-    """Rows in [0, 1] and labels, to train on and to compare with."""
+    """Training and held-out samples in [0, 1], with labels."""
     path = datasets.FOLDER / "mnist.npz"
     if not path.exists():
         X, y = load_digits(return_X_y=True)
@@ -220,51 +220,51 @@ def draw_samples(plan: Plan) -> tuple[pd.DataFrame, dict]:
         random_state=0,
     ).fit(X, y)
     seconds = time.process_time() - start
-    wanted = np.repeat(np.arange(10), len(X_test) // 10)
+    y_new = np.repeat(np.arange(10), len(X_test) // 10)
     rng = np.random.RandomState(0)
     independent = np.stack(
-        [rng.choice(len(share), len(wanted), p=share) for share in fitted.usage_], axis=1
+        [rng.choice(len(share), len(y_new), p=share) for share in fitted.usage_], axis=1
     )
     kinds = {
         "held-out digits": (X_test, y_test),
         "reconstructions": (fitted.reconstruct(X_test), y_test),
-        "samples": (fitted.sample(len(wanted), y=wanted, random_state=0), wanted),
+        "samples": (fitted.sample(len(y_new), y=y_new, random_state=0), y_new),
         "samples, temperature 0.8": (
-            fitted.sample(len(wanted), y=wanted, temperature=0.8, random_state=0),
-            wanted,
+            fitted.sample(len(y_new), y=y_new, temperature=0.8, random_state=0),
+            y_new,
         ),
         "independent words": (fitted.inverse_transform(independent), None),
     }
     nearest = NearestNeighbors(n_neighbors=1).fit(X)
-    known = KNeighborsClassifier(3).fit(X, y)
+    classifier = KNeighborsClassifier(3).fit(X, y)
     rows, distances = [], {}
-    for kind, (made, labels) in kinds.items():
-        made = made.astype(np.float32)
-        distances[kind] = nearest.kneighbors(made)[0].ravel()
+    for kind, (digits, labels) in kinds.items():
+        digits = digits.astype(np.float32)
+        distances[kind] = nearest.kneighbors(digits)[0].ravel()
         quartiles = np.percentile(distances[kind], [25, 50, 75])
         row = dict(zip(("lower", "median", "upper"), quartiles, strict=True))
-        row["recognised"] = np.nan if labels is None else known.score(made, labels)
+        row["recognised"] = np.nan if labels is None else classifier.score(digits, labels)
         rows.append({"kind": kind, **row, "fit_cpu_seconds": seconds})
     grid = fitted.sample(100, y=np.repeat(np.arange(10), 10), random_state=1)
     return pd.DataFrame(rows), {"distances": distances, "grid": grid}
 
 
-# Showing.
+# Tables.
 
 
 def show(part: str, frame: pd.DataFrame) -> None:
-    table = make_table(part, *summaries[part](frame).reset_index().columns.astype(str))
-    for row in summaries[part](frame).reset_index().itertuples(index=False):
+    table = make_table(part, *SUMMARIES[part](frame).reset_index().columns.astype(str))
+    for row in SUMMARIES[part](frame).reset_index().itertuples(index=False):
         cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in row]
         table.add_row(*cells)
     console.print(table)
 
 
-summaries = {
+SUMMARIES = {
     "k_means": lambda frame: frame.groupby(["set", "start"], sort=False).agg(
         largest_ratio=("inertia_ratio", "max"),
-        dead_words=("dead_words", "max"),
-        least_perplexity=("perplexity", "min"),
+        unused_entries=("dead_words", "max"),
+        smallest_perplexity=("perplexity", "min"),
         loss_difference=("loss_difference", "max"),
     ),
     "error": lambda frame: frame.pivot_table(
@@ -291,7 +291,7 @@ def main() -> None:
     torch.set_num_threads(1)
     plan = FULL
     if not datasets.FOLDER.is_dir():
-        console.print(f"{datasets.FOLDER} is no folder: only what scikit-learn ships.")
+        console.print(f"{datasets.FOLDER} is not a folder: scikit-learn's sets are used.")
         plan = SHIPPED
     plan = QUICK if options.quick else plan
     kept = plan is FULL and set(options.parts) == set(names)

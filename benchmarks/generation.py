@@ -1,26 +1,26 @@
-"""How well rows are generated, and what matching codes to a prior costs.
+"""Quality of synthetic data, and the cost of matching codes to a prior.
 
-Two questions, on rows standardised on the training rows:
+Two parts, with features standardised on the training samples:
 
 samples
-    As many samples as there are held-out rows, against those rows, by balls that reach
-    to the fifth neighbour: precision (samples in a ball of a row), recall (rows in a ball
-    of a sample; Kynkaanniemi et al., "Improved precision and recall metric for assessing
-    generative models", NeurIPS 2019), density and coverage (Naeem et al., "Reliable
-    fidelity and diversity metrics for generative models", ICML 2020). "real rows" are
-    training rows in the place of samples: what is to be reached. To have another
-    generator judged, add a line to ``GENERATORS``.
+    As many generated samples as held-out ones, compared in balls that reach to the fifth
+    neighbour: precision (generated samples in a ball of a held-out one), recall (held-out
+    samples in a ball of a generated one; Kynkaanniemi et al., "Improved precision and
+    recall metric for assessing generative models", NeurIPS 2019), density and coverage
+    (Naeem et al., "Reliable fidelity and diversity metrics for generative models", ICML
+    2020). "real rows" are training samples, the level to reach. Further generators are
+    added to ``GENERATORS``.
 match
     Of AdversarialAE with its defaults: the energy distance between held-out codes and
     draws of the prior, over the mean one between two draws of that size; and the squared
-    error on held-out rows over that of AutoencoderTransformer of the same width.
+    error on held-out samples over that of AutoencoderTransformer of the same width.
 
 Usage::
 
     python benchmarks/generation.py [--quick]
 
 CSV files, a figure and a JSON file of versions are written to ``benchmarks/results``;
-those of ``--quick``, or without the folder of data, to a temporary one.
+those of ``--quick``, or without the data folder, to a temporary one.
 """
 
 import os
@@ -54,20 +54,20 @@ SETS = ("digits", "mnist", "letter", "dry_bean", "usps")
 SHIPPED = ("digits", "breast_cancer", "wine")
 K = 8
 N_NEIGHBORS = 5
-MAX_FULL = 100  # features, with which a mixture's covariances are full
+MAX_FULL = 100  # features of a mixture with full covariances
 
 
-# Generators: fit to rows, and return as many samples as asked for.
+# Generators: fit to X, and return n_samples samples.
 
 
-def by_pca(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
-    """PCA with independent normal codes."""
+def sample_pca(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
+    """Samples of PCA with independent normal codes."""
     pca = PCA(K).fit(X)
     codes = np.random.RandomState(seed).normal(size=(n_samples, K))
     return pca.inverse_transform(codes * np.sqrt(pca.explained_variance_))
 
 
-def by_mixture(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
+def sample_mixture(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
     kind = "full" if X.shape[1] <= MAX_FULL else "diag"
     mixture = GaussianMixture(
         10, covariance_type=kind, reg_covar=1e-3, random_state=seed
@@ -76,7 +76,7 @@ def by_mixture(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
 
 
 def by(model):
-    """Of an estimator with ``sample``."""
+    """Generator of an estimator with ``sample``."""
 
     def generate(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
         fitted = model(random_state=seed).fit(X)
@@ -85,7 +85,7 @@ def by(model):
     return generate
 
 
-def vae_means(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
+def sample_vae_means(X: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
     fitted = VAETransformer(K, random_state=seed).fit(X)
     return fitted.sample(n_samples, random_state=seed, noise=False)
 
@@ -95,47 +95,47 @@ GENERATORS = {
     "AdversarialAE": by(lambda **seed: AdversarialAE(K, **seed)),
     "AdversarialAE, mmd": by(lambda **seed: AdversarialAE(K, divergence="mmd", **seed)),
     "VAE": by(lambda **seed: VAETransformer(K, **seed)),
-    "VAE, means": vae_means,
-    "PCA, normal codes": by_pca,
-    "GaussianMixture": by_mixture,
+    "VAE, means": sample_vae_means,
+    "PCA, normal codes": sample_pca,
+    "GaussianMixture": sample_mixture,
 }
 FIGURES = ("precision", "recall", "density", "coverage")
 
 
-def radii(rows: np.ndarray) -> np.ndarray:
-    distances = euclidean_distances(rows)
+def radii(X: np.ndarray) -> np.ndarray:
+    distances = euclidean_distances(X)
     return np.partition(distances, N_NEIGHBORS, axis=1)[:, N_NEIGHBORS]
 
 
-def compare(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
-    distances = euclidean_distances(real, made)
+def compare(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:
+    distances = euclidean_distances(real, generated)
     in_real = distances <= radii(real)[:, None]
-    in_made = distances <= radii(made)[None]
+    in_generated = distances <= radii(generated)[None]
     return {
         "precision": in_real.any(axis=0).mean(),
-        "recall": in_made.any(axis=1).mean(),
+        "recall": in_generated.any(axis=1).mean(),
         "density": in_real.sum(axis=0).mean() / N_NEIGHBORS,
         "coverage": in_real.any(axis=1).mean(),
     }
 
 
-def judge_samples(sets: tuple, n_seeds: int) -> pd.DataFrame:
+def evaluate_samples(sets: tuple, n_seeds: int) -> pd.DataFrame:
     rows = []
     for name in sets:
         for seed in range(n_seeds):
             data = datasets.hold_out(datasets.load(name), seed)
             for method, generate in GENERATORS.items():
                 start = time.process_time()
-                made = generate(data.X_train, len(data.X_test), seed)
+                generated = generate(data.X_train, len(data.X_test), seed)
                 seconds = time.process_time() - start
                 row = {"set": name, "seed": seed, "method": method}
-                figures = compare(data.X_test, made)
+                figures = compare(data.X_test, generated)
                 rows.append({**row, **figures, "cpu_seconds": seconds})
         console.print(f"samples: {name} done")
     return pd.DataFrame(rows)
 
 
-# The match of codes and prior.
+# Distance of codes to the prior.
 
 PRIORS = {
     "normal": Normal,
@@ -149,7 +149,7 @@ def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def energy_ratio(codes: np.ndarray, prior, n_repeats: int = 10) -> float:
-    """Over the mean distance between two draws of that size."""
+    """Energy distance to the prior, over the mean between two draws of that size."""
     generator = torch.Generator().manual_seed(0)
 
     def draw() -> np.ndarray:
@@ -166,7 +166,7 @@ def plan(n_seeds: int, few_seeds: int, widths: tuple) -> list[tuple]:
     return found
 
 
-def judge_match(sets: tuple, settings: list[tuple], path: Path) -> pd.DataFrame:
+def evaluate_match(sets: tuple, settings: list[tuple], path: Path) -> pd.DataFrame:
     rows, errors = [], {}
     for prior, divergence, k, n_seeds in settings:
         for name in sets:
@@ -193,20 +193,20 @@ def judge_match(sets: tuple, settings: list[tuple], path: Path) -> pd.DataFrame:
                         "time_ratio": own_seconds / seconds,
                     }
                 )
-        # A run that is cut short leaves what it has found.
+        # In case of an interruption.
         pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
         console.print(f"match: {prior}, {divergence}, k={k} done")
     return pd.DataFrame(rows)
 
 
-def timed_error(model, data: datasets.HeldOut) -> tuple[float, float]:
+def timed_error(model, data: datasets.Split) -> tuple[float, float]:
     start = time.process_time()
     model.fit(data.X_train)
     seconds = time.process_time() - start
     return -model.score(data.X_test), seconds
 
 
-# What is shown.
+# Tables and figure.
 
 
 def show_samples(frame: pd.DataFrame) -> None:
@@ -221,7 +221,7 @@ def show_samples(frame: pd.DataFrame) -> None:
 
 def show_match(frame: pd.DataFrame) -> None:
     headings = ("setting", "energy: mean", "largest", "<= 2", "error: mean", "largest")
-    table = make_table("Codes against prior, error against the plain", *headings, "time")
+    table = make_table("Codes against prior, error against plain AE", *headings, "time")
     keys = ["prior", "divergence", "k", "set"]
     for key, rows in frame.groupby(keys, sort=False):
         energy, error = rows["energy_ratio"], rows["error_ratio"]
@@ -257,20 +257,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test of seconds")
     quick = parser.parse_args().quick
-    here = datasets.FOLDER.is_dir()
-    if not here:
-        console.print("No folder of data: only what scikit-learn ships.")
-    sets = SETS if here else SHIPPED
+    has_data = datasets.FOLDER.is_dir()
+    if not has_data:
+        console.print("Data folder not found: only scikit-learn's data sets are used.")
+    sets = SETS if has_data else SHIPPED
     settings = plan(5, 3, (2, K))
     if quick:
         sets, settings = ("wine",), plan(1, 1, (2,))
     torch.set_num_threads(1)
-    kept = here and not quick
+    kept = has_data and not quick
     folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
-    samples = judge_samples(sets, 1)
+    samples = evaluate_samples(sets, 1)
     samples.to_csv(folder / "generation.csv", index=False, float_format="%.6g")
     show_samples(samples)
-    match = judge_match(sets, settings, folder / "generation_match.csv")
+    match = evaluate_match(sets, settings, folder / "generation_match.csv")
     show_match(match)
     draw(samples, match, folder / "generation.png")
     packages = ("numpy", "scikit-learn", "torch", "skorch", "skae")

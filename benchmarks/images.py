@@ -1,25 +1,25 @@
-"""Convolutions against fully connected layers, on images.
+"""Convolutional networks compared with fully connected ones, on images.
 
 Both in AutoencoderTransformer and in VAETransformer, with the defaults of each:
 
 mlp
-    What ``encoder=None`` builds.
+    The default network, ``encoder=None``.
 conv
     ``conv_encoder`` and ``conv_decoder``, which have at most as many weights as the mlp.
 conv, mlp's time
-    Fewer channels, and as many epochs as take the CPU time that the mlp took.
+    Fewer channels, and as many epochs as take the CPU time of the mlp.
 
-For each set and seed: the squared error on held-out images over PCA's, accuracy of five
-nearest neighbours on codes, CPU seconds of the fit, weights. Of the VAEs, for the first
-seed: precision and recall of samples as in ``generation.py``. To have another network
-judged, add a line to ``NETWORKS``.
+For each set and seed: the squared error on held-out images over PCA's, 5-NN accuracy on
+codes, CPU seconds of the fit, number of weights. Of the VAEs, for the first seed:
+precision and recall of samples as in ``generation.py``. Further networks are added to
+``NETWORKS``.
 
 Usage::
 
     python benchmarks/images.py [--quick]
 
 CSV files, a figure and a JSON file of versions are written to ``benchmarks/results``;
-those of ``--quick``, or without the folder of data, to a temporary one.
+those of ``--quick``, or without the data folder, to a temporary one.
 """
 
 import os
@@ -48,7 +48,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from skae import AutoencoderTransformer, VAETransformer
 from skae.networks import conv_decoder, conv_encoder
 
-matplotlib.use("Agg")  # before pyplot looks for a screen
+matplotlib.use("Agg")  # before pyplot is imported
 
 import matplotlib.pyplot as plt
 
@@ -68,7 +68,7 @@ COLORS = {"mlp": "#E69F00", "conv": "#0072B2", "conv, mlp's time": "#56B4E9"}
 MARKERS = {"mlp": "s", "conv": "o", "conv, mlp's time": "D"}
 
 
-def sides(network: str, shape: tuple) -> dict:
+def builders(network: str, shape: tuple) -> dict:
     if network == "mlp":
         return {}
     build = {"encoder": conv_encoder, "decoder": conv_decoder}
@@ -76,20 +76,20 @@ def sides(network: str, shape: tuple) -> dict:
     if network != "conv":
         channels = {"encoder": NARROW, "decoder": NARROW[::-1]}
     return {
-        side: partial(build[side], image_shape=shape, channels=channels[side])
-        for side in build
+        name: partial(build[name], image_shape=shape, channels=channels[name])
+        for name in build
     }
 
 
-def read(name: str, seed: int) -> datasets.HeldOut:
+def load(name: str, seed: int) -> datasets.Split:
     data = datasets.hold_out(datasets.load(name), seed, standardise=False)
     largest = data.X_train.max()
     images = (np.float32(part / largest) for part in data[:2])
-    return datasets.HeldOut(*images, *data[2:])
+    return datasets.Split(*images, *data[2:])
 
 
-def fit_in(seconds: float, model, X: np.ndarray):
-    """Fit for as many epochs as are likely to take so much CPU time, at least one."""
+def fit_within(seconds: float, model, X: np.ndarray):
+    """Fit for the number of epochs with about this CPU time, at least one."""
     _, two_epochs = fit_timed(model.set_params(max_iter=2), X)
     n_epochs = max(1, round(2 * seconds / two_epochs))
     return fit_timed(model.set_params(max_iter=n_epochs), X)
@@ -102,17 +102,17 @@ def fit_timed(model, X: np.ndarray) -> tuple:
 
 
 def squared_error(model, X: np.ndarray) -> float:
-    back = model.inverse_transform(model.transform(X))
-    return float(np.square(np.subtract(X, back, dtype=float)).sum())
+    reconstruction = model.inverse_transform(model.transform(X))
+    return float(np.square(np.subtract(X, reconstruction, dtype=float)).sum())
 
 
-def accuracy(model, data: datasets.HeldOut) -> float:
-    neighbours = KNeighborsClassifier(5).fit(model.transform(data.X_train), data.y_train)
-    return neighbours.score(model.transform(data.X_test), data.y_test)
+def accuracy(model, data: datasets.Split) -> float:
+    classifier = KNeighborsClassifier(5).fit(model.transform(data.X_train), data.y_train)
+    return classifier.score(model.transform(data.X_test), data.y_test)
 
 
-def judge(name: str, seed: int, max_iter) -> list[dict]:
-    data = read(name, seed)
+def evaluate(name: str, seed: int, max_iter) -> list[dict]:
+    data = load(name, seed)
     pca = PCA(N_COMPONENTS, random_state=seed).fit(data.X_train)
     base = squared_error(pca, data.X_test)
     found = {"set": name, "seed": seed}
@@ -121,12 +121,12 @@ def judge(name: str, seed: int, max_iter) -> list[dict]:
     for network in NETWORKS:
         model = AutoencoderTransformer(
             N_COMPONENTS,
-            **sides(network, SHAPES[name]),
+            **builders(network, SHAPES[name]),
             max_iter=max_iter,
             random_state=seed,
         )
         if network == "conv, mlp's time":
-            model, taken = fit_in(seconds, model, data.X_train)
+            model, taken = fit_within(seconds, model, data.X_train)
         else:
             model, taken = fit_timed(model, data.X_train)
         seconds = taken if seconds is None else seconds
@@ -144,20 +144,20 @@ def judge(name: str, seed: int, max_iter) -> list[dict]:
     return lines
 
 
-def judge_samples(name: str, max_iter) -> tuple[list[dict], dict]:
-    data = read(name, 0)
+def evaluate_samples(name: str, max_iter) -> tuple[list[dict], dict]:
+    data = load(name, 0)
     lines, drawn = [], {"real": data.X_test[:8]}
     for network in NETWORKS[:2]:
         vae = VAETransformer(
             N_COMPONENTS,
-            **sides(network, SHAPES[name]),
+            **builders(network, SHAPES[name]),
             max_iter=max_iter,
             random_state=0,
         ).fit(data.X_train)
-        made = vae.sample(len(data.X_test), random_state=0, noise=False)
-        found = compare(data.X_test, made)
+        generated = vae.sample(len(data.X_test), random_state=0, noise=False)
+        found = compare(data.X_test, generated)
         lines.append({"set": name, "network": network, **found})
-        drawn[network] = made[:8]
+        drawn[network] = generated[:8]
     return lines, drawn
 
 
@@ -211,7 +211,7 @@ def draw_samples(figure, drawn: dict[str, dict]) -> None:
 
 def show(frame: pd.DataFrame, samples: pd.DataFrame) -> None:
     table = make_table(
-        "Held-out error over PCA's, and what it took: medians",
+        "Held-out error over PCA's, and its cost: medians",
         *("set", "network", "error", "5-NN", "CPU s", "weights"),
     )
     for (name, network), some in frame.groupby(["set", "network"], sort=False):
@@ -229,21 +229,21 @@ def show(frame: pd.DataFrame, samples: pd.DataFrame) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a smoke run")
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
     quick = parser.parse_args().quick
     has_data = datasets.FOLDER.is_dir()
     if not has_data:
-        console.print(f"No folder {datasets.FOLDER}: scikit-learn's digits only.")
+        console.print(f"{datasets.FOLDER} is not a folder: only digits are used.")
     names = SETS if has_data and not quick else ("digits",)
     n_seeds, max_iter = (1, 3) if quick else (3, "auto")
     folder = Path(__file__).parent / "results"
     if quick or not has_data:
         folder = Path(tempfile.mkdtemp())
 
-    jobs = [delayed(judge)(n, s, max_iter) for n in names for s in range(n_seeds)]
+    jobs = [delayed(evaluate)(n, s, max_iter) for n in names for s in range(n_seeds)]
     found = Parallel(n_jobs=2)(jobs)
     frame = pd.DataFrame([line for lines in found for line in lines])
-    found = Parallel(n_jobs=2)(delayed(judge_samples)(n, max_iter) for n in names)
+    found = Parallel(n_jobs=2)(delayed(evaluate_samples)(n, max_iter) for n in names)
     samples = pd.DataFrame([line for lines, _ in found for line in lines])
 
     frame.round(4).to_csv(folder / "images.csv", index=False)

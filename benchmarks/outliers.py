@@ -1,30 +1,30 @@
-"""AEOutlierDetector and its peers: ADBench, far rows, p-values, contributions, cases.
+"""Benchmark of AEOutlierDetector: anomaly detection on ADBench and on real cases.
 
-The protocol is in ``outliers_data.py``. Parts:
+The protocol is in ``_outliers/data.py``. Parts:
 
 adbench
-    At most 2,000 rows of each set, five seeds, ten detectors of PyOD beside ours.
+    At most 2,000 samples of each set, five seeds, with ten detectors of PyOD.
 large
-    At most 50,000 rows, one seed, three of them.
+    At most 50,000 samples, one seed, with three of them.
 scorings
-    The values of ``scoring``, at most 2,000 rows, one seed.
+    The values of ``scoring``, at most 2,000 samples, one seed.
 far, p_values, explain, speed
-    ``outliers_claims.py``.
+    ``_outliers/claims.py``.
 cases
-    ``outliers_cases.py``.
+    ``_outliers/cases.py``.
 
 Usage::
 
     python benchmarks/outliers.py [--quick] [--parts adbench ...]
 
-PyOD is of ``pip install pyod``; without it ours runs alone. A CSV file per part and two
-figures are written to ``benchmarks/results``; those of ``--quick``, and of a run without
-the data or without PyOD, to a temporary folder.
+The peers require ``pip install pyod``; without it only AEOutlierDetector runs. A CSV file
+per part and two figures are written to ``benchmarks/results``; those of ``--quick``, and
+of a run without the data or without PyOD, to a temporary folder.
 """
 
 import os
 
-# numpy, numba and torch read these when they load; CPU seconds are those of one thread.
+# Read by numpy, numba and torch at import; CPU seconds are those of one thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
@@ -55,15 +55,15 @@ def run_part(part: str, quick: bool) -> tuple[list[dict], dict]:
     tables = tables[:1] if quick else tables
     seeds = [0] if quick else list(range(5))
     methods = [detectors.OURS] if quick else detectors.available()
-    few = [method for method in detectors.FEW if method in methods]
+    subset = [method for method in detectors.SUBSET if method in methods]
     scorings = [detectors.OURS, *(f"scoring={name}" for name in adbench.SCORINGS)]
     if part == "cases":
-        known = data.ADBENCH.is_dir() and not quick
-        return cases.run(list(cases.CASES) if known else [])
+        has_data = data.ADBENCH.is_dir() and not quick
+        return cases.run(list(cases.CASES) if has_data else [])
     cap = 500 if quick else 2000
     rows = {
         "adbench": lambda: adbench.run(cap, seeds, methods, names),
-        "large": lambda: adbench.run(cap if quick else 50_000, [0], few, names),
+        "large": lambda: adbench.run(cap if quick else 50_000, [0], subset, names),
         "scorings": lambda: adbench.run(cap, [0], scorings, names),
         "far": lambda: claims.far(names, cap=cap),
         "p_values": lambda: claims.p_values(names, cap=cap),
@@ -80,9 +80,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if not detectors.HAS_PYOD:
-        console.print("PyOD is not installed: its detectors are left out.")
+        console.print("PyOD is not installed: its detectors are skipped.")
     if not data.ADBENCH.is_dir():
-        console.print("No folder of data: only what scikit-learn ships, and no cases.")
+        console.print("Data folder not found: only scikit-learn's data sets, no cases.")
     kept = data.ADBENCH.is_dir() and detectors.HAS_PYOD and not options.quick
     folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
     for part in options.parts:

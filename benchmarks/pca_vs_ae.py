@@ -1,29 +1,29 @@
-"""Held-out reconstruction of the autoencoder against PCA, with KernelPCA beside them.
+"""Reconstruction of held-out samples by the autoencoder, compared with PCA and KernelPCA.
 
-A run is a data set, a seed and a number of components ``k``. At most 5,000 rows are
-drawn, 30 % of them held out (whole blocks of video frames), and columns standardised on
-the training rows. ``PCA(k)``, ``KernelPCA(k)`` (an RBF kernel, at most 2,000 training
-rows: its cost grows with their cube; with ``--full`` for the first seed only) and
-``AutoencoderTransformer(k)`` with its defaults are fitted to them. Of each are recorded,
-on the held-out rows:
+A run is a data set, a seed and a number of components ``k``. At most 5,000 samples are
+drawn, 30 % of them held out (whole blocks of video frames), and features standardised on
+the training samples. ``PCA(k)``, ``KernelPCA(k)`` (an RBF kernel, at most 2,000 training
+samples, because its cost is cubic; with ``--full`` for the first seed only) and
+``AutoencoderTransformer(k)`` with its defaults are fitted to them. The results, on the
+held-out samples, are:
 
 mse, r2
     Mean squared error in standardised units, and ``skae.metrics.reconstruction_r2``.
 mse_ratio
-    The error over PCA's of the same run: the autoencoder promises at most 1.
+    The error over PCA's of the same run; for the autoencoder it should be at most 1.
 trustworthiness
-    How far the 5 nearest neighbours of a code are neighbours in X, too.
+    To what extent the 5 nearest neighbours of a code are neighbours in X, too.
 knn_accuracy
-    Of the 5 nearest neighbours among the training codes, on sets with classes.
+    Accuracy of 5-NN on the training codes, for sets with classes.
 fit_cpu_seconds, transform_cpu_seconds
     CPU time of a process with one thread.
 
-Runs where PCA leaves an error of at most 1e-9 have nothing to gain: they are left out and
-counted. Then ``GridSearchCV`` chooses between PCA and the autoencoder as a step of a
-Pipeline that classifies digits.
+Runs in which the error of PCA is at most 1e-9 cannot be improved: they are skipped and
+counted. Then ``GridSearchCV`` selects PCA or the autoencoder as a step of a Pipeline that
+classifies digits.
 
 ``--tuned`` compares with a plain autoencoder instead: the best of 12 ``MLPRegressor(X,
-X)`` by the error on 10 % of the training rows, fitted again to all of them. MLPRegressor
+X)`` by the error on 10 % of the training samples, refitted to all of them. MLPRegressor
 has one activation for all hidden layers, so its codes pass through a tanh, too.
 
 Usage::
@@ -37,7 +37,7 @@ an incomplete collection of data sets to a temporary folder.
 
 import os
 
-# numpy and torch read these when they load. Workers side by side need a thread each.
+# Read by numpy and torch at import. Parallel workers have one thread each.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
@@ -94,12 +94,12 @@ MLP_GRID = {
     "learning_rate_init": [1e-3, 3e-3, 1e-2],
     "epochs": [50, 200],
 }
-MAX_KERNEL_ROWS = 2000
+MAX_KERNEL_SAMPLES = 2000
 EXACT = 1e-9
 
 
 class Plan(NamedTuple):
-    """What a mode runs."""
+    """Data sets and settings of a run."""
 
     sets: tuple[str, ...]
     components: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -131,7 +131,7 @@ PLANS = {
 
 
 def compare(name: str, seed: int, k: int, plan: Plan) -> list[dict]:
-    """Return a row per method; none where PCA reconstructs all there is."""
+    """Return a row per method; none if PCA is exact."""
     data = datasets.hold_out(datasets.load(name), seed)
     records = {"PCA": evaluate(PCA(k, random_state=seed), data)}
     pca_error = records["PCA"]["mse"]
@@ -141,7 +141,7 @@ def compare(name: str, seed: int, k: int, plan: Plan) -> list[dict]:
         kernel_pca = KernelPCA(
             k, kernel="rbf", fit_inverse_transform=True, random_state=seed
         )
-        records["KernelPCA"] = evaluate(kernel_pca, data, MAX_KERNEL_ROWS)
+        records["KernelPCA"] = evaluate(kernel_pca, data, MAX_KERNEL_SAMPLES)
     records["AE"] = evaluate(make_autoencoder(k, seed, plan), data)
     return [
         describe(name, seed, k, data)
@@ -155,15 +155,15 @@ def make_autoencoder(k: int, seed: int, plan: Plan) -> AutoencoderTransformer:
     return AutoencoderTransformer(k, max_iter=plan.max_iter, random_state=seed)
 
 
-def describe(name: str, seed: int, k: int, data: datasets.HeldOut) -> dict:
+def describe(name: str, seed: int, k: int, data: datasets.Split) -> dict:
     n_train, n_features = data.X_train.shape
     return dict(set=name, n_train=n_train, n_features=n_features, k=k, seed=seed)
 
 
-def evaluate(transformer, data: datasets.HeldOut, max_rows: int | None = None) -> dict:
-    """Fit to at most ``max_rows`` training rows, and judge by the rows held out."""
+def evaluate(transformer, data: datasets.Split, max_samples: int | None = None) -> dict:
+    """Fit to at most ``max_samples`` samples, and evaluate on held-out ones."""
     start = time.process_time()
-    transformer.fit(data.X_train[:max_rows])
+    transformer.fit(data.X_train[:max_samples])
     fitted = time.process_time()
     codes = transformer.transform(data.X_test)
     transformed = time.process_time()
@@ -181,19 +181,19 @@ def squared_error(reconstruction: np.ndarray, X: np.ndarray) -> float:
     return np.square(X - reconstruction).mean()
 
 
-def knn_accuracy(transformer, data: datasets.HeldOut) -> float:
+def knn_accuracy(transformer, data: datasets.Split) -> float:
     if data.y_train is None:
         return float("nan")
-    neighbours = KNeighborsClassifier(5)
-    neighbours.fit(transformer.transform(data.X_train), data.y_train)
-    return neighbours.score(transformer.transform(data.X_test), data.y_test)
+    classifier = KNeighborsClassifier(5)
+    classifier.fit(transformer.transform(data.X_train), data.y_train)
+    return classifier.score(transformer.transform(data.X_test), data.y_test)
 
 
 # A run against a tuned plain autoencoder.
 
 
 def compare_tuned(name: str, seed: int, k: int, plan: Plan) -> list[dict]:
-    """Return one row; none where PCA reconstructs all there is."""
+    """Return one row; none if PCA is exact."""
     data = datasets.hold_out(datasets.load(name), seed)
     pca = evaluate(PCA(k, random_state=seed), data)
     if pca["mse"] <= EXACT:
@@ -218,7 +218,7 @@ def compare_tuned(name: str, seed: int, k: int, plan: Plan) -> list[dict]:
 
 
 def search_mlp(X: np.ndarray, k: int, seed: int, grid: dict) -> tuple[MLPRegressor, dict]:
-    """Return the best of a grid, fitted to all rows of X, and what was chosen."""
+    """Return the best of a grid, refitted to all of X, and its setting."""
     X_fit, X_valid = train_test_split(X, test_size=0.1, random_state=seed)
 
     def validation_error(setting: dict) -> float:
@@ -242,12 +242,12 @@ def fit_mlp(
         activation="tanh",
         learning_rate_init=learning_rate_init,
         max_iter=epochs,
-        # Else a plateau of the training loss ends it before its epochs are over.
+        # Otherwise a plateau of the training loss ends training before max_iter.
         n_iter_no_change=epochs,
         random_state=seed,
     )
     with warnings.catch_warnings():
-        # It warns that max_iter was reached, and here that is the budget to spend.
+        # max_iter is the budget, and reaching it is intended.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return mlp.fit(X, X)
 
@@ -258,7 +258,7 @@ def fit_mlp(
 def run_all(
     function: Callable, plan: Plan, columns: tuple, path: Path, n_jobs: int
 ) -> pd.DataFrame:
-    """Run a plan side by side, write rows as they come, and return them in order."""
+    """Run a plan in parallel, write each row at once, and return all of them sorted."""
     runs = [
         (name, seed, k, plan)
         for name in plan.sets
@@ -267,19 +267,19 @@ def run_all(
     ]
     parallel = joblib.Parallel(n_jobs, return_as="generator_unordered")
     results = parallel(joblib.delayed(function)(*run) for run in runs)
-    n_left_out = 0
+    n_skipped = 0
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for rows in track(results, path.stem, total=len(runs), console=report.console):
             writer.writerows(rows)
-            file.flush()  # an interrupted run loses nothing
-            n_left_out += not rows
+            file.flush()  # in case of an interruption
+            n_skipped += not rows
     frame = sort_rows(pd.read_csv(path), plan)
     frame.to_csv(path, index=False, float_format="%.6g")
-    write_facts(path, plan, n_jobs, n_left_out)
+    write_facts(path, plan, n_jobs, n_skipped)
     report.console.print(
-        f"{n_left_out} of {len(runs)} runs left out, as PCA is exact there."
+        f"{n_skipped} of {len(runs)} runs skipped, because PCA is exact."
     )
     return frame
 
@@ -290,31 +290,31 @@ def usable_components(name: str, plan: Plan) -> list[int]:
 
 
 def sort_rows(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Order rows as the plan has them; runs end in any order."""
+    """Sort rows in the order of the plan; runs end in any order."""
     frame["set"] = pd.Categorical(frame["set"], plan.sets)
-    # Stable, so that the methods of a run keep theirs.
+    # Stable, to keep the order of methods.
     return frame.sort_values(["set", "k", "seed"], kind="stable", ignore_index=True)
 
 
-def write_facts(path: Path, plan: Plan, n_jobs: int, n_left_out: int) -> None:
-    """Write what the figures depend on beside them."""
+def write_facts(path: Path, plan: Plan, n_jobs: int, n_skipped: int) -> None:
+    """Write versions and settings of the run."""
     modules = np, sklearn, torch, skae
     facts = {
         "python": platform.python_version(),
         **{module.__name__: module.__version__ for module in modules},
         "cores": joblib.cpu_count(),
         "jobs": n_jobs,
-        "runs_left_out": n_left_out,
+        "runs_left_out": n_skipped,
         "kernel_pca_seeds": plan.kernel_seeds,
     }
     path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
-# Digits: a grid search, and codes to look at.
+# Digits: a grid search, and codes for the figure.
 
 
 def search_grid(plan: Plan, n_jobs: int) -> GridSearchCV:
-    """Let a grid search choose between PCA and the autoencoder."""
+    """Select PCA or the autoencoder by a grid search."""
     digits = datasets.load("digits")
     pipeline = Pipeline(
         [
@@ -332,16 +332,16 @@ def search_grid(plan: Plan, n_jobs: int) -> GridSearchCV:
     )
 
 
-def judge_digits(plan: Plan, n_jobs: int) -> pd.DataFrame:
-    """Judge two components of digits in grey levels, which all pixels share."""
+def evaluate_digits(plan: Plan, n_jobs: int) -> pd.DataFrame:
+    """Evaluate two components of digits in grey levels, the same unit for all pixels."""
     parallel = joblib.Parallel(n_jobs)
     rows = parallel(
-        joblib.delayed(judge_digits_once)(seed, plan) for seed in plan.seeds[:3]
+        joblib.delayed(evaluate_digits_once)(seed, plan) for seed in plan.seeds[:3]
     )
     return pd.DataFrame(sum(rows, []))
 
 
-def judge_digits_once(seed: int, plan: Plan) -> list[dict]:
+def evaluate_digits_once(seed: int, plan: Plan) -> list[dict]:
     data = datasets.hold_out(datasets.load("digits"), seed, standardise=False)
     methods = {"PCA": PCA(2, random_state=seed), "AE": make_autoencoder(2, seed, plan)}
     return [
@@ -351,7 +351,7 @@ def judge_digits_once(seed: int, plan: Plan) -> list[dict]:
 
 
 def encode_digits(plan: Plan) -> tuple[np.ndarray, dict]:
-    """Return the held-out classes, and by title the codes to plot them at."""
+    """Return the held-out classes, and codes to plot, by title."""
     data = datasets.hold_out(datasets.load("digits"), seed=0, standardise=False)
     codes = {}
     for name, transformer in {
@@ -373,7 +373,7 @@ def main() -> None:
     suffixes = [name for name in ("full", "tuned", "quick") if getattr(options, name)]
     stem = "_".join(["pca_vs_ae", *suffixes])
     plan = restrict(PLANS[stem], options.sets)
-    # The kept results are those of all sets: not of a choice, or of what there is.
+    # Only complete runs are stored in the repository.
     kept = plan == PLANS[stem] and not options.quick
     folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
     folder.mkdir(exist_ok=True)
@@ -385,7 +385,7 @@ def main() -> None:
     else:
         frame = run_all(compare, plan, COLUMNS, path, options.jobs)
         report.print_ratios(frame)
-        digits = judge_digits(plan, options.jobs)
+        digits = evaluate_digits(plan, options.jobs)
         digits.to_csv(path.with_name(f"{stem}_digits.csv"), index=False)
         report.print_digits(digits)
         report.print_search(search_grid(plan, options.jobs))
@@ -402,32 +402,32 @@ def parse_options() -> argparse.Namespace:
     amount.add_argument("--full", action="store_true", help="all sets, half an hour")
     parser.add_argument("--tuned", action="store_true", help="against MLPRegressor")
     parser.add_argument("--jobs", type=int, help="worker processes (2; quick: 1)")
-    parser.add_argument("--sets", help="names of datasets.FULL, with commas between")
+    parser.add_argument("--sets", help="comma-separated names of datasets.FULL")
     options = parser.parse_args()
     if options.full and options.tuned:
-        parser.error("--tuned has sets of its own: leave out --full")
+        parser.error("--tuned has its own sets and excludes --full")
     options.sets = tuple(options.sets.split(",")) if options.sets else ()
     if unknown := set(options.sets) - set(datasets.FULL):
-        parser.error(f"--sets has unknown {sorted(unknown)}; known: {datasets.FULL}")
+        parser.error(f"--sets must not contain {sorted(unknown)}. Use {datasets.FULL}.")
     # Two workers take longer to start than a smoke test takes in one process.
     options.jobs = options.jobs or (1 if options.quick else 2)
     return options
 
 
 def restrict(plan: Plan, sets: tuple[str, ...]) -> Plan:
-    """Return the plan with the sets asked for, of those that are there."""
-    wanted = sets or plan.sets
+    """Return the plan with the requested sets, of those that are available."""
+    requested = sets or plan.sets
     if datasets.FOLDER.is_dir():
-        return plan._replace(sets=wanted)
-    there = tuple(name for name in wanted if name in datasets.SHIPPED)
-    if there != wanted:
+        return plan._replace(sets=requested)
+    available = tuple(name for name in requested if name in datasets.SHIPPED)
+    if available != requested:
         report.console.print(
-            f"{datasets.FOLDER} is no folder: only {there}, which scikit-learn ships. "
-            "Set SKAE_DATA to the folder of the other data sets."
+            f"{datasets.FOLDER} is not a folder: only {available} are used. "
+            "Set SKAE_DATA to the folder of the others."
         )
-    if not there:
-        raise SystemExit("Nothing to run.")
-    return plan._replace(sets=there)
+    if not available:
+        raise SystemExit("No data set is available.")
+    return plan._replace(sets=available)
 
 
 if __name__ == "__main__":

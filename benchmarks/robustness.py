@@ -1,33 +1,33 @@
-"""The regularised autoencoders on real data, beside PCA and what else is used.
+"""Benchmark of the regularised autoencoders on real data, with PCA and other peers.
 
-A part each, described where it is:
+Parts, described in their files:
 
 denoising
-    ``robustness_denoising.py``: DenoisingAE mends images and tables.
+    ``_robustness/denoising.py``: DenoisingAE on images and tables.
 features
-    ``robustness_features.py``: all of them as features of classifiers, test rows clean
-    and spoilt.
+    ``_robustness/features.py``: codes of all classes as features of classifiers, for
+    clean and corrupted test samples.
 sparse
-    ``robustness_sparse.py`` and ``robustness_recovery.py``: SparseAE and scikit-learn's
-    dictionaries.
+    ``_robustness/sparse.py`` and ``_robustness/recovery.py``: SparseAE and scikit-learn's
+    dictionary learning.
 contractive
-    ``robustness_contractive.py``: what the penalty of ContractiveAE does and costs.
+    ``_robustness/contractive.py``: effect and cost of the penalty of ContractiveAE.
 paired
-    ``robustness_paired.py``: DenoisingAE makes images of edges and of few pixels.
+    ``_robustness/paired.py``: images from edges and from low resolution by DenoisingAE.
 
 Usage::
 
     python benchmarks/robustness.py [--quick] [--parts denoising ...]
 
-Some peers are of ``pip install scikit-image PyWavelets``; what is not installed is left
-out. A CSV file per part, a figure and a JSON file of versions are written to
-``benchmarks/results``; those of ``--quick``, of ``--parts`` and of a run that leaves
-something out to a temporary folder.
+Some peers require ``pip install scikit-image PyWavelets`` and are skipped without it. A
+CSV file per part, a figure and a JSON file of versions are written to
+``benchmarks/results``; those of ``--quick``, of ``--parts`` and of an incomplete run to a
+temporary folder.
 """
 
 import os
 
-# numpy and torch read these when they load; CPU seconds are those of one thread.
+# Read by numpy and torch at import; CPU seconds are those of one thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
@@ -70,7 +70,7 @@ def main() -> None:
         console.print(gap)
     plan = FULL if datasets.FOLDER.is_dir() else SHIPPED
     plan = QUICK if options.quick else plan
-    # The kept results are those of all there is to run.
+    # Only complete runs are stored in the repository.
     kept = not (options.quick or gaps) and set(options.parts) == set(PARTS)
     folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
     frames: dict[str, pd.DataFrame] = {}
@@ -79,7 +79,9 @@ def main() -> None:
         start = time.process_time()
         frames[part] = run(plan)
         path = folder / f"robustness_{part}.csv"
-        frames[part].to_csv(path, index=False, float_format="%.6g")  # survives a crash
+        frames[part].to_csv(
+            path, index=False, float_format="%.6g"
+        )  # before the next part
         show(frames[part])
         console.print(f"{part}: {time.process_time() - start:.0f} CPU seconds")
     draw(frames, folder / "robustness.png")
@@ -88,20 +90,20 @@ def main() -> None:
 
 
 def find_gaps() -> list[str]:
-    """Return what has to be left out here, each in a sentence."""
+    """Return what is skipped here, a sentence each."""
     gaps = [
-        f"{package} is not installed: denoising goes without." for package in missing()
+        f"{package} is not installed: its denoisers are skipped." for package in missing()
     ]
     if not datasets.FOLDER.is_dir():
         gaps.append(
-            f"{datasets.FOLDER} is no folder: only what scikit-learn ships. Set "
-            "SKAE_DATA to the folder of the other data sets."
+            f"{datasets.FOLDER} is not a folder: only scikit-learn's data sets are used. "
+            "Set SKAE_DATA to the folder of the others."
         )
     return gaps
 
 
 def write_facts(path: Path, plan: Plan, gaps: list[str]) -> None:
-    """Write what the figures depend on beside them."""
+    """Write versions and settings of the run."""
     packages = ["numpy", "scikit-learn", "torch", "skorch", "skae"]
     peers = [p for p in ("scikit-image", "PyWavelets") if p not in missing()]
     facts = {

@@ -1,57 +1,56 @@
-"""How fast the autoencoder is fitted and applied, in parts beside its peers.
+"""Training and inference speed and memory of the autoencoder, in parts, with its peers.
 
-Seconds are CPU seconds of a process with one thread where nothing else is said, and
-medians over repeats that take turns. Made rows are float32: a curved surface of 10
-dimensions plus noise, standardised. The rows of the CSV are long: ``value`` is of
-``metric``, and ``ratio`` its quotient by the reference of the part.
+Seconds are CPU seconds of a process with one thread unless stated otherwise, and medians
+over alternating repeats. Synthetic samples are float32: a curved surface of 10 dimensions
+plus noise, standardised. The CSV has the long format: ``value`` is that of ``metric``,
+and ``ratio`` its quotient by the reference of the part.
 
 a
-    Fit at equal net, batch size and epochs, to 20,000 x 50 rows; ``speed_peers.py`` has
-    the peers. The reference is skae without its linear path, ``init="random"``;
-    ``times_bare_loop`` is the quotient by a torch loop written by hand.
+    Fit with equal networks, batch size and epochs, to 20,000 x 50 values; the peers are
+    in ``_speed/peers.py``. The reference is skae without its linear skip connection,
+    ``init="random"``; ``times_bare_loop`` is the quotient by a plain torch loop.
 b
-    Time to the held-out error (mean square, standardised units) that PyOD and pythae
-    reach with their defaults and 8 components: of ``AutoencoderTransformer(8, max_iter)``
-    the cheapest fit whose error is no larger. The reference is the peer.
+    Time to the held-out error (mean square, standardised units) of PyOD and pythae with
+    their defaults and 8 components: of ``AutoencoderTransformer(8, max_iter)`` the
+    cheapest fit whose error is no larger. The reference is the peer.
 c
-    Members trained side by side, ``n_init=M``. The reference is M = 1;
+    Restarts trained in one stacked module, ``n_init=M``. The reference is M = 1;
     ``times_bare_loop`` is the quotient by one network in a torch loop.
 d
-    Growth of the cost with n, d and k, of the defaults and of 3 epochs, and exponents
-    by least squares on logarithms (for n from 10,000 rows on, as the default batch size
-    has stopped growing there).
+    Growth of the cost with n, d and k, with the defaults and with 3 epochs, and exponents
+    by least squares on logarithms (for n from 10,000 samples on, where the default batch
+    size is constant).
 e
-    Rows per second that ``transform`` encodes, where the reference is the fitted module's
-    ``encode`` of chunks of the same size; and the latency of one row (wall time), where
-    it is ``PCA.transform``.
+    Samples per second that ``transform`` encodes; the reference is the fitted module's
+    ``encode`` of chunks of the same size. Latency of one sample (wall time); the
+    reference is ``PCA.transform``.
 f
     Peak of the private memory (RssAnon, so pages of a mapped file do not count) of a
-    fresh process during ``fit``, less what it was before; a tiny fit has gone before, so
-    that code which loads late does not count. The reference is the size of X. Only where
-    there is ``/proc``.
+    fresh process during ``fit``, less that before. A tiny fit comes first, so that code
+    imported late does not count. The reference is the size of X. Requires ``/proc``.
 g
-    Wall time of a ``GridSearchCV`` with two processes, their pool warm, and the same with
-    all cores but one kept busy by others. The reference is one process.
+    Wall time of a ``GridSearchCV`` with two warm processes, and the same while others
+    occupy all cores but one. The reference is one process.
 h
-    ``partial_fit`` to 20 parts of the shuffled rows, in two passes, and the held-out
-    error that it ends at. The reference is one ``fit``.
+    Incremental ``partial_fit`` to 20 chunks of the shuffled samples, in two passes, and
+    its held-out error. The reference is one ``fit``.
 
 Usage::
 
     python benchmarks/speed.py [--quick] [--parts a,b]
 
-The peers are ``pip install pyod pythae``; what is not installed is left out. A CSV file,
-a figure and a JSON file of versions are written to ``benchmarks/results``; those of
-``--quick``, of ``--parts`` and of a run that leaves something out to a temporary folder.
+The peers require ``pip install pyod pythae`` and are skipped without it. A CSV file, a
+figure and a JSON file of versions are written to ``benchmarks/results``; those of
+``--quick``, of ``--parts`` and of an incomplete run to a temporary folder.
 """
 
 import os
 
-# numpy and torch read these when they load.
+# Read by numpy and torch at import.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
-os.environ["TQDM_DISABLE"] = "1"  # pythae has no switch for its progress bar
+os.environ["TQDM_DISABLE"] = "1"  # pythae has no option for its progress bar
 
 import argparse
 import json
@@ -70,7 +69,7 @@ import pandas as pd
 import torch
 from _shared import datasets
 from _speed import peers, processes
-from _speed.peers import K, make_rows, take_turns
+from _speed.peers import K, make_samples, time_calls
 from _speed.report import COLUMNS, console, draw, make_row, print_part
 from sklearn.decomposition import PCA
 
@@ -82,7 +81,7 @@ BATCH_SIZES = (64, 256)
 
 
 class Plan(NamedTuple):
-    """How much a mode runs."""
+    """Data sets and sizes of a run."""
 
     repeats: int = 3
     fit_rows: int = 20_000
@@ -138,7 +137,7 @@ QUICK = Plan(
 )
 
 
-# (a) and (b): with the peers.
+# (a) and (b): comparison with the peers.
 
 
 def compare_fits(plan: Plan) -> list[dict]:
@@ -146,7 +145,7 @@ def compare_fits(plan: Plan) -> list[dict]:
     return [
         row
         for batch_size in BATCH_SIZES
-        for row in peers.compare_fits(make_rows(plan.fit_rows), batch_size, *how)
+        for row in peers.compare_fits(make_samples(plan.fit_rows), batch_size, *how)
     ]
 
 
@@ -156,17 +155,17 @@ def compare_defaults(plan: Plan) -> list[dict]:
     return [row for name in sets for row in peers.compare_defaults(name, *how)]
 
 
-# (c) Members.
+# (c) Restarts.
 
 
-def time_members(plan: Plan) -> list[dict]:
-    X = make_rows(plan.member_rows)
+def time_restarts(plan: Plan) -> list[dict]:
+    X = make_samples(plan.member_rows)
     how = X, BATCH_SIZES[0], plan.epochs
     calls = {f"n_init={m}": partial(peers.fit_skae, *how, n_init=m) for m in plan.members}
     calls["one network"] = partial(peers.fit_bare_loop, *how)
     calls["one network"]()
     calls["n_init=1"]()
-    seconds = take_turns(calls, plan.repeats)
+    seconds = time_calls(calls, plan.repeats)
     loop = seconds.pop("one network")
     rows = [make_row("c", "bare loop", "one network", X.shape, K, "cpu_seconds", loop)]
     for setting, value in seconds.items():
@@ -197,20 +196,20 @@ def time_growth(plan: Plan) -> list[dict]:
         least = plan.linear_from if axis == "n" else 1
         for how, options in {"3 epochs": {"max_iter": 3}, "defaults": {}}.items():
             calls = {size: prepare_fit(size, **options) for size in along}
-            seconds = take_turns(calls, plan.repeats)
+            seconds = time_calls(calls, plan.repeats)
             rows += describe_growth(axis, how, seconds, least)
     return rows
 
 
 def prepare_fit(size: Size, **options) -> Callable:
     autoencoder = AutoencoderTransformer(size.k, random_state=0, **options)
-    return partial(autoencoder.fit, make_rows(size.n, size.d))
+    return partial(autoencoder.fit, make_samples(size.n, size.d))
 
 
 def describe_growth(
     axis: str, how: str, seconds: dict[Size, float], least: int
 ) -> list[dict]:
-    """Return a row per size, and the exponent from the size ``least`` on."""
+    """Return a row per size, and the exponent over sizes of at least ``least``."""
     setting = f"{axis}, {how}"
     rows = [
         make_row("d", "skae", setting, size[:2], size.k, "cpu_seconds", value)
@@ -225,7 +224,7 @@ def describe_growth(
 
 
 def time_transform(plan: Plan) -> list[dict]:
-    X = make_rows(plan.transform_rows)
+    X = make_samples(plan.transform_rows)
     autoencoder = AutoencoderTransformer(K, max_iter=1, random_state=0).fit(X[:5000])
     pca = PCA(K).fit(X[:5000])
     calls = {
@@ -233,31 +232,31 @@ def time_transform(plan: Plan) -> list[dict]:
         "bare forward pass": partial(encode_bare, autoencoder, torch.from_numpy(X)),
         "PCA": partial(pca.transform, X),
     }
-    take_turns(calls, 1)
-    seconds = take_turns(calls, plan.transform_repeats)
+    time_calls(calls, 1)
+    seconds = time_calls(calls, plan.transform_repeats)
     bare = seconds["bare forward pass"]
     rows = []
     for method, value in seconds.items():
         row = partial(make_row, "e", method, "many rows, float32", X.shape, K)
         rows.append(row("rows_per_cpu_second", len(X) / value, bare / value))
     for dtype in (np.float32, np.float64):
-        rows += time_one_row(autoencoder, pca, X[:1].astype(dtype), plan)
+        rows += time_one_sample(autoencoder, pca, X[:1].astype(dtype), plan)
     return rows
 
 
 def encode_bare(autoencoder: AutoencoderTransformer, x: torch.Tensor) -> torch.Tensor:
     encode = autoencoder.module_.encode
-    # As many rows at once as transform takes.
+    # Chunks of the size that transform uses.
     with torch.inference_mode():
         return torch.cat([encode(chunk) for chunk in x.split(autoencoder._chunk())])
 
 
-def time_one_row(
+def time_one_sample(
     autoencoder: AutoencoderTransformer, pca: PCA, X: np.ndarray, plan: Plan
 ) -> list[dict]:
     calls = {"skae": partial(autoencoder.transform, X), "PCA": partial(pca.transform, X)}
-    take_turns(calls, 10)
-    seconds = take_turns(calls, plan.latency_calls, time.perf_counter)
+    time_calls(calls, 10)
+    seconds = time_calls(calls, plan.latency_calls, time.perf_counter)
     setting = f"one row, {X.dtype}"
     return [
         make_row("e", m, setting, X.shape, K, "microseconds", 1e6 * s, s / seconds["PCA"])
@@ -265,28 +264,28 @@ def time_one_row(
     ]
 
 
-# (h) Parts.
+# (h) Incremental training.
 
 
-def compare_parts(plan: Plan) -> list[dict]:
-    """Fit to all rows at once, and to parts of them in turn, twice."""
+def compare_incremental(plan: Plan) -> list[dict]:
+    """Fit to all samples at once, and incrementally to chunks in two passes."""
     sets = plan.part_sets if datasets.FOLDER.is_dir() else datasets.DEFAULT
-    return [row for name in sets for row in compare_parts_of(name, plan)]
+    return [row for name in sets for row in compare_incremental_on(name, plan)]
 
 
-def compare_parts_of(name: str, plan: Plan) -> list[dict]:
+def compare_incremental_on(name: str, plan: Plan) -> list[dict]:
     data = datasets.hold_out(datasets.load(name), 0, plan.part_rows)
     X = np.random.default_rng(0).permutation(data.X_train)
     whole = AutoencoderTransformer(K, max_iter=plan.part_max_iter, random_state=0)
-    in_parts = AutoencoderTransformer(K, max_iter=plan.part_max_iter, random_state=0)
+    incremental = AutoencoderTransformer(K, max_iter=plan.part_max_iter, random_state=0)
 
-    def fit_parts() -> None:
-        for part in 2 * np.array_split(X, 20):
-            in_parts.partial_fit(part)
+    def fit_chunks() -> None:
+        for chunk in 2 * np.array_split(X, 20):
+            incremental.partial_fit(chunk)
 
-    seconds = take_turns({"fit": partial(whole.fit, X), "parts": fit_parts}, 1)
+    seconds = time_calls({"fit": partial(whole.fit, X), "parts": fit_chunks}, 1)
     setting = {"fit": f"{name}, fit", "parts": f"{name}, 20 parts, twice"}
-    errors = {"fit": -whole.score(data.X_test), "parts": -in_parts.score(data.X_test)}
+    errors = {"fit": -whole.score(data.X_test), "parts": -incremental.score(data.X_test)}
     rows = []
     for how, value in seconds.items():
         row = partial(make_row, "h", "skae", setting[how], X.shape, K)
@@ -300,12 +299,12 @@ def compare_parts_of(name: str, plan: Plan) -> list[dict]:
 PARTS = {
     "a": compare_fits,
     "b": compare_defaults,
-    "c": time_members,
+    "c": time_restarts,
     "d": time_growth,
     "e": time_transform,
     "f": processes.measure_memory,
     "g": processes.time_search,
-    "h": compare_parts,
+    "h": compare_incremental,
 }
 
 
@@ -317,7 +316,7 @@ def main() -> None:
     gaps = find_gaps()
     for gap in gaps:
         console.print(gap)
-    # The kept results are those of all there is to run.
+    # Only complete runs are stored in the repository.
     kept = not (options.quick or gaps) and options.parts == tuple(PARTS)
     folder = RESULTS if kept else Path(tempfile.mkdtemp(prefix="skae_benchmark_"))
     folder.mkdir(exist_ok=True)
@@ -327,7 +326,7 @@ def main() -> None:
         if new := PARTS[part](plan):
             rows += new
             frame = pd.DataFrame(rows, columns=COLUMNS)
-            frame.to_csv(path, index=False, float_format="%.6g")  # survives a crash
+            frame.to_csv(path, index=False, float_format="%.6g")  # before the next part
             print_part(frame, part)
     if rows:
         draw(frame, path.with_suffix(".png"))
@@ -339,38 +338,36 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test of seconds")
-    parser.add_argument("--parts", help=f"of {','.join(PARTS)}, with commas between")
+    parser.add_argument("--parts", help=f"comma-separated, of {','.join(PARTS)}")
     options = parser.parse_args()
     options.parts = tuple(options.parts.split(",")) if options.parts else tuple(PARTS)
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"--parts has unknown {sorted(unknown)}; known: {tuple(PARTS)}")
+        parser.error(f"--parts must not contain {sorted(unknown)}. Use {tuple(PARTS)}.")
     return options
 
 
 def find_gaps() -> list[str]:
-    """Return what has to be left out here, each in a sentence."""
-    gaps = [
-        f"{peer} is not installed: (a) and (b) leave it out." for peer in peers.missing()
-    ]
+    """Return what is skipped here, a sentence each."""
+    gaps = [f"{peer} is not installed: (a) and (b) skip it." for peer in peers.missing()]
     if not datasets.FOLDER.is_dir():
         gaps.append(
-            f"{datasets.FOLDER} is no folder: (b) takes {datasets.DEFAULT}, which "
-            "scikit-learn ships. Set SKAE_DATA to the folder of the other data sets."
+            f"{datasets.FOLDER} is not a folder: (b) uses {datasets.DEFAULT} of "
+            "scikit-learn. Set SKAE_DATA to the folder of the others."
         )
     if not processes.STATUS.exists():
-        gaps.append(f"There is no {processes.STATUS} here: (f) is left out.")
+        gaps.append(f"{processes.STATUS} does not exist: (f) is skipped.")
     return gaps
 
 
 def write_facts(path: Path, plan: Plan, gaps: list[str]) -> None:
-    """Write what the figures depend on beside them."""
+    """Write versions and settings of the run."""
     packages = ("numpy", "scikit-learn", "torch", "skorch")
-    there = [
+    installed = [
         module for name, module in peers.OPTIONAL.items() if name not in peers.missing()
     ]
     facts = {
         "python": platform.python_version(),
-        **{package: version(package) for package in (*packages, *there)},
+        **{package: version(package) for package in (*packages, *installed)},
         "skae": skae.__version__,
         "cores": joblib.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -1,4 +1,4 @@
-"""AEOutlierDetector and its peers on the ADBench sets, by ranks of all rows."""
+"""ADBench: AUROC and average precision of AEOutlierDetector and its peers."""
 
 import time
 
@@ -11,7 +11,7 @@ from _outliers import data, detectors
 SCORINGS = ("reconstruction", "mahalanobis", "joint", "robust_joint", "knn")
 
 
-def judge(name: str, setting: str, seed: int, cap: int, methods: list[str]) -> list[dict]:
+def compare(name: str, setting: str, seed: int, cap: int, methods: list[str]) -> list:
     task = data.make_task(name, setting, seed, cap)
     rows = []
     for method in methods:
@@ -43,7 +43,7 @@ def run(cap: int, seeds: list[int], methods: list[str], names: list[str]) -> lis
     for name in names:
         for setting in data.SETTINGS:
             for seed in seeds:
-                rows += judge(name, setting, seed, cap, methods)
+                rows += compare(name, setting, seed, cap, methods)
         means = {}
         for row in rows:
             if row["set"] == name:

@@ -1,7 +1,7 @@
-"""Real cases: intrusions, fraud, sensors, engines, hearts and digits.
+"""Real cases of anomaly detection: intrusions, fraud, sensors, engines, hearts, digits.
 
-Each gives rows to learn from, rows to score and which of these are odd. The peers are
-scikit-learn's isolation forest and the distance to the fifth neighbour.
+Each has training samples, test samples and the anomalies among these. The peers are
+scikit-learn's isolation forest and the distance to the fifth nearest neighbour.
 """
 
 import time
@@ -25,9 +25,9 @@ from skae.networks import conv_decoder, conv_encoder
 class Case(NamedTuple):
     X_train: np.ndarray
     X_test: np.ndarray
-    is_odd: np.ndarray
-    along: np.ndarray | None = None  # what to draw the scores over
-    detector: AEOutlierDetector | None = None  # other than the default
+    is_anomaly: np.ndarray
+    along: np.ndarray | None = None  # x axis of the figure of scores
+    detector: AEOutlierDetector | None = None  # instead of the default
 
 
 def load(name: str):
@@ -35,7 +35,7 @@ def load(name: str):
 
 
 def intrusion() -> Case:
-    """NSL-KDD: normal traffic to learn from; the test part has new attacks."""
+    """NSL-KDD: trained on normal traffic; the test set has new attacks."""
     frames = [
         pd.read_csv(datasets.FOLDER / f"nsl_kdd_{part}.csv.gz")
         for part in ("train20", "test")
@@ -53,7 +53,7 @@ def intrusion() -> Case:
 
 
 def fraud() -> Case:
-    """Card payments: half of the genuine ones to learn from."""
+    """Card payments: trained on half of the genuine ones."""
     file = load("creditcard_fraud_subset")
     X, y = file["X"].astype(float), file["y"]
     genuine = np.random.RandomState(0).permutation(np.flatnonzero(y == 0))
@@ -63,7 +63,7 @@ def fraud() -> Case:
 
 
 def sensors() -> Case:
-    """SKAB: a recording without faults to learn from, the other runs to score."""
+    """SKAB: trained on a recording without faults; the other runs are scored."""
     file = load("skab")
     X, y, run = file["X"].astype(float), file["y"], file["run"]
     first = run == run[np.flatnonzero(y == 1)[0]]
@@ -71,23 +71,23 @@ def sensors() -> Case:
 
 
 def engines() -> Case:
-    """C-MAPSS: engines in their first 50 cycles; odd is the last 30 before failure."""
+    """C-MAPSS: trained on cycles up to 50; the last 30 before failure are anomalies."""
     file = load("cmapss_fd001")
     X, cycle = file["X_train"].astype(float), file["cycle_train"]
-    unit, left = file["unit_train"], file["y_train"]
-    known = (unit <= 50) & (cycle <= 50)
-    others = unit > 50
-    return Case(X[known], X[others], left[others] <= 30, along=left[others])
+    unit, remaining = file["unit_train"], file["y_train"]
+    train = (unit <= 50) & (cycle <= 50)
+    test = unit > 50
+    return Case(X[train], X[test], remaining[test] <= 30, along=remaining[test])
 
 
 def hearts() -> Case:
-    """Cardiotocograms (cardio): half of the normal ones to learn from."""
+    """Cardiotocograms (cardio): trained on half of the normal ones."""
     task = data.make_task("6_cardio", "one-class", 0, 2000)
     return Case(task.X_train, task.X_test, task.y_test == 1)
 
 
 def digits() -> Case:
-    """MNIST: 2,000 eights to learn from, by convolutions; the other digits are odd."""
+    """MNIST: trained on 2,000 eights, by convolutions; other digits are anomalies."""
     file = load("mnist")
     X, y = file["X_train"].reshape(60000, -1) / 255.0, file["y_train"]
     X_test, y_test = (
@@ -120,7 +120,7 @@ def forest(case: Case) -> np.ndarray:
     return -model.score_samples(case.X_test)
 
 
-def neighbours(case: Case) -> np.ndarray:
+def nearest_neighbor(case: Case) -> np.ndarray:
     scaler = StandardScaler().fit(case.X_train)
     model = NearestNeighbors(n_neighbors=5).fit(scaler.transform(case.X_train))
     return model.kneighbors(scaler.transform(case.X_test))[0][:, -1]
@@ -130,15 +130,15 @@ def ours(case: Case) -> np.ndarray:
     return -AEOutlierDetector(random_state=0).fit(case.X_train).score_samples(case.X_test)
 
 
-def ours_set_up(case: Case) -> np.ndarray:
+def ours_convolutional(case: Case) -> np.ndarray:
     return -case.detector.fit(case.X_train).score_samples(case.X_test)
 
 
 METHODS = {
     "IForest": forest,
-    "kNN": neighbours,
+    "kNN": nearest_neighbor,
     "AEOutlierDetector": ours,
-    "with convolutions": ours_set_up,
+    "with convolutions": ours_convolutional,
 }
 
 
@@ -151,20 +151,20 @@ def run(names: list[str]) -> tuple[list[dict], dict]:
             if method == "with convolutions" and case.detector is None:
                 continue
             start = time.process_time()
-            odd = score(case)
+            anomaly_scores = score(case)
             seconds = time.process_time() - start
-            scores[name, method] = case, odd
+            scores[name, method] = case, anomaly_scores
             row = {
                 "case": name,
                 "method": method,
                 "n_train": len(case.X_train),
                 "n_test": len(case.X_test),
-                "auroc": 100 * roc_auc_score(case.is_odd, odd),
-                "ap": 100 * average_precision_score(case.is_odd, odd),
+                "auroc": 100 * roc_auc_score(case.is_anomaly, anomaly_scores),
+                "ap": 100 * average_precision_score(case.is_anomaly, anomaly_scores),
                 "cpu_seconds": seconds,
             }
-            if name == "C-MAPSS":  # does the score rise as failure nears?
-                row["rank_correlation_with_cycles_left"] = pd.Series(odd).corr(
+            if name == "C-MAPSS":  # the score should increase towards failure
+                row["rank_correlation_with_cycles_left"] = pd.Series(anomaly_scores).corr(
                     pd.Series(case.along), method="spearman"
                 )
             rows.append(row)

@@ -1,8 +1,8 @@
-"""Data of the benchmark of outlier detectors: the locked protocol.
+"""Data of the benchmark of outlier detectors, with a fixed protocol.
 
-One-class: a random half of the normal rows to learn from, the others and all anomalies to
-score. Contaminated: the same rows to learn from and to score. No row is duplicated, no
-label is seen, and the detectors get rows standardised on the training rows.
+One-class: a random half of the normal samples is the training set; the other half and all
+anomalies are scored. Contaminated: the training samples are scored. No sample is
+duplicated, labels are not used, and features are standardised on the training samples.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and labels; of what scikit-learn ships, the rarest class is odd."""
+    """Samples and labels; in scikit-learn's sets the rarest class is the anomaly."""
     if name not in SHIPPED:
         with np.load(ADBENCH / f"{name}.npz") as file:
             return file["X"].astype(np.float64), file["y"].astype(int)
@@ -43,9 +43,9 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
 def make_task(name: str, setting: str, seed: int, cap: int) -> Task:
     X, y = load(name)
     if len(X) > cap:
-        rows = np.arange(len(X))
-        rows, _ = train_test_split(rows, train_size=cap, stratify=y, random_state=seed)
-        X, y = X[rows], y[rows]
+        drawn = np.arange(len(X))
+        drawn, _ = train_test_split(drawn, train_size=cap, stratify=y, random_state=seed)
+        X, y = X[drawn], y[drawn]
     if setting == "contaminated":
         X = StandardScaler().fit_transform(X)
         return Task(X, X, y)

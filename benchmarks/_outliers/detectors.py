@@ -1,7 +1,7 @@
-"""The detectors of the benchmark, each a function from a task to scores, odder is higher.
+"""Detectors of the benchmark: functions from a task to scores, higher is more anomalous.
 
-All run with their library's defaults. PyOD's scores of training rows are those that it
-keeps (``decision_scores_``), in which a row does not count as its own neighbour.
+All have their library's defaults. PyOD's scores of training samples are the stored
+``decision_scores_``, in which a sample is not its own neighbour.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ PEERS = {
     "GMM": ("gmm", "GMM", {}),
     "INNE": ("inne", "INNE", {}),
 }
-FEW = (OURS, "PyOD AutoEncoder", "kNN", "IForest")
+SUBSET = (OURS, "PyOD AutoEncoder", "kNN", "IForest")
 
 
 def available() -> list[str]:
@@ -50,7 +50,7 @@ def run_peer(name: str, task: Task, seed: int) -> np.ndarray:
         warnings.simplefilter("ignore")
         try:
             detector = kind(random_state=seed, **options)
-        except TypeError:  # it draws nothing
+        except TypeError:  # no random_state
             detector = kind(**options)
         detector.fit(task.X_train)
         if task.X_test is task.X_train:

@@ -67,13 +67,13 @@ def draw_ranks(frame: pd.DataFrame, path: Path) -> None:
         ax.axvspan(first, first + critical, color="0.9", zorder=0)
         ax.set(yticks=[], xlabel="mean rank by AUROC (1 is best)", title=setting)
         ax.set_xlim(1, n_methods + 2)
-    figure.suptitle("Grey: not told from the best by Nemenyi's test at 5 %")
+    figure.suptitle("Grey: not significantly worse than the best (Nemenyi test, 5 %)")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
 def draw_cases(scores: dict, path: Path) -> None:
-    """ROC curves of each case; of the engines, the score as failure nears."""
+    """ROC curves of each case; for the engines, the score by cycles before failure."""
     names = list(dict.fromkeys(name for name, _ in scores))
     n_rows = -(-len(names) // 3)
     figure, axes = plt.subplots(
@@ -82,21 +82,22 @@ def draw_cases(scores: dict, path: Path) -> None:
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for name, ax in zip(names, axes.flat, strict=False):
-        for (other, method), (case, odd) in scores.items():
+        for (other, method), (case, anomaly_scores) in scores.items():
             if other != name:
                 continue
             if name == "C-MAPSS":
-                left = np.minimum(case.along, 200) // 10 * 10
-                ranks = pd.Series(stats.rankdata(odd) / len(odd))
-                mean = ranks.groupby(left).mean()
+                remaining = np.minimum(case.along, 200) // 10 * 10
+                ranks = pd.Series(stats.rankdata(anomaly_scores) / len(remaining))
+                mean = ranks.groupby(remaining).mean()
                 ax.plot(mean.index, mean, label=method)
             else:
-                ax.plot(*roc_curve(case.is_odd, odd)[:2], label=method)
+                rates = roc_curve(case.is_anomaly, anomaly_scores)[:2]
+                ax.plot(*rates, label=method)
         if name == "C-MAPSS":
-            ax.set(xlabel="cycles left before failure", ylabel="mean rank of the score")
+            ax.set(xlabel="cycles before failure", ylabel="mean rank of the score")
             ax.invert_xaxis()
         else:
-            ax.set(xlabel="false alarms", ylabel="share found")
+            ax.set(xlabel="false positive rate", ylabel="true positive rate")
         ax.set_title(name)
         ax.legend()
     figure.savefig(path, dpi=150)

@@ -1,4 +1,4 @@
-"""What ``pca_vs_ae.py`` shows: tables on the terminal, and a figure."""
+"""Tables and figure of ``pca_vs_ae.py``."""
 
 from pathlib import Path
 
@@ -11,23 +11,23 @@ from rich.table import Table
 from scipy.stats import gmean
 from sklearn.model_selection import GridSearchCV
 
-matplotlib.use("Agg")  # before pyplot looks for a screen
+matplotlib.use("Agg")  # before pyplot is imported
 
 import matplotlib.pyplot as plt
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
 TOLERATED_RATIO = 1.01
-TOP = 1.2  # of the axes of ratios
+TOP = 1.2  # upper limit of the axes of ratios
 STYLES = {"AE": ("Autoencoder", "tab:blue"), "KernelPCA": ("KernelPCA", "tab:orange")}
 DIGIT_COLORS = plt.get_cmap("tab10").colors
 
-# The tables need this width; on a narrower terminal their cells would be cut.
+# The tables need this width; on a narrower terminal their cells are truncated.
 console = Console(width=max(100, Console().width))
 
 
 def make_table(title: str, *headings: str, **options) -> Table:
-    """Return a table whose first column is words and the others are numbers."""
+    """Return a table with text in its first column and numbers in the others."""
     table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), **options)
     for heading in headings:
         if heading == headings[0]:
@@ -38,9 +38,9 @@ def make_table(title: str, *headings: str, **options) -> Table:
 
 
 def print_ratios(frame: pd.DataFrame) -> None:
-    """Print a row per data set, and how the autoencoder did over all runs."""
+    """Print a row per data set, and a summary of the ratios over all runs."""
     table = make_table(
-        "Mean squared error on held-out rows: the autoencoder (AE) against PCA",
+        "Mean squared error on held-out samples: the autoencoder (AE) against PCA",
         *("set", "n", "d", "AE/PCA", "max", "KPCA/PCA", "acc. PCA", "acc. AE"),
         *("trust. PCA", "trust. AE", "AE fit CPU s"),
         caption="Medians over runs; KPCA: KernelPCA. At k = 2, acc.: of 5-NN, trust.: "
@@ -49,11 +49,11 @@ def print_ratios(frame: pd.DataFrame) -> None:
     for name, rows in frame.groupby("set", observed=True):
         table.add_row(str(name), *summarise(rows))
     console.print(table)
-    console.print(verdict(frame[frame["method"] == "AE"]))
+    console.print(describe_ratios(frame[frame["method"] == "AE"]))
 
 
 def summarise(rows: pd.DataFrame) -> list[str]:
-    """Return the cells of a data set: medians over all runs, means over k = 2."""
+    """Return the cells of a data set: medians over all runs, means of those at k = 2."""
     ratio = rows.groupby("method")["mse_ratio"]
     median = ratio.median().reindex(["AE", "KernelPCA"])
     at_two = rows[rows["k"] == 2].groupby("method").mean(numeric_only=True)
@@ -66,7 +66,7 @@ def summarise(rows: pd.DataFrame) -> list[str]:
     return shape + [cell.replace("nan", "-") for cell in cells]
 
 
-def verdict(runs: pd.DataFrame) -> str:
+def describe_ratios(runs: pd.DataFrame) -> str:
     ratio = runs["mse_ratio"]
     worse = runs[ratio > TOLERATED_RATIO]
     which = "; ".join(
@@ -88,7 +88,7 @@ def print_tuned(frame: pd.DataFrame) -> None:
         **{"mlp_search_cpu_seconds": "MLP CPU s", "ae_fit_cpu_seconds": "AE CPU s"},
     }
     table = make_table(
-        "Mean squared error on held-out rows: defaults (AE) against a tuned MLPRegressor",
+        "Mean squared error on held-out samples: default AE against tuned MLPRegressor",
         *shown.values(),
     )
     for row in frame[list(shown)].itertuples(index=False):
@@ -114,7 +114,7 @@ def print_digits(frame: pd.DataFrame) -> None:
 
 
 def print_search(search: GridSearchCV) -> None:
-    """Print a row per candidate, and the one that won."""
+    """Print a row per candidate, and the selected one."""
     table = make_table(
         "GridSearchCV on digits: scale, reduce, 5-NN",
         *("reduce", "test accuracy", "fit seconds"),
@@ -125,7 +125,7 @@ def print_search(search: GridSearchCV) -> None:
     for name, accuracy, seconds in zip(names, *scores, strict=True):
         table.add_row(name, f"{accuracy:.3f}", f"{seconds:.2f}")
     console.print(table)
-    console.print(f"Won: {name_step(search.best_params_)}")
+    console.print(f"Selected: {name_step(search.best_params_)}")
 
 
 def name_step(parameters: dict) -> str:
@@ -134,7 +134,7 @@ def name_step(parameters: dict) -> str:
 
 
 def draw(frame: pd.DataFrame, classes: np.ndarray, codes: dict, path: Path) -> None:
-    """Draw the ratios of ``frame``, and by title the codes, and save both."""
+    """Draw the ratios of ``frame`` and the codes by title, and save both."""
     sets = list(frame["set"].unique())
     n_panels = len(sets) + len(codes)
     n_columns = min(n_panels, 6 if n_panels > 8 else 4)
@@ -158,7 +158,7 @@ def draw(frame: pd.DataFrame, classes: np.ndarray, codes: dict, path: Path) -> N
         loc="outside upper center",
         ncols=3,
         frameon=False,
-        title="median, smallest and largest of the seeds; a triangle is beyond the axis",
+        title="median and range over seeds; a triangle is above the axis",
     )
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -171,7 +171,7 @@ def draw_ratios(panel: Axes, rows: pd.DataFrame) -> None:
         median = ratio.median()
         panel.fill_between(median.index, ratio.min(), ratio.max(), color=color, alpha=0.2)
         panel.plot(median.clip(upper=TOP), "o-", color=color, markersize=4, label=label)
-        # What is beyond the axis is marked at its edge instead of being lost.
+        # Values above the axis are marked at its edge.
         panel.plot(median[median > TOP].clip(upper=TOP), "^", color=color, markersize=8)
     components = sorted(rows["k"].unique())
     panel.set_xscale("log", base=2)
@@ -189,7 +189,7 @@ def draw_codes(panel: Axes, title: str, codes: np.ndarray, classes: np.ndarray) 
     for label in np.unique(classes):
         points = codes[classes == label]
         panel.scatter(*points.T, s=8, color=DIGIT_COLORS[label], linewidths=0)
-        # Digits in their places are read without telling colours apart.
+        # Labels, because ten colours are hard to distinguish.
         panel.annotate(
             str(label),
             np.median(points, axis=0),
@@ -199,12 +199,12 @@ def draw_codes(panel: Axes, title: str, codes: np.ndarray, classes: np.ndarray) 
             path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
         )
     panel.set_title(f"digits, two components\n{title}", size=10)
-    # A few far points would squeeze the others into a corner.
+    # A few outliers would determine the limits.
     low, high = np.quantile(codes, [0.01, 0.99], axis=0)
     margin = 0.1 * (high - low)
     panel.set_xlim(low[0] - margin[0], high[0] + margin[0])
     panel.set_ylim(low[1] - margin[1], high[1] + margin[1])
-    panel.set_xlabel("component 1 (without the farthest)")
+    panel.set_xlabel("component 1 (without outliers)")
     panel.set_ylabel("component 2")
     panel.set_xticks([])
     panel.set_yticks([])

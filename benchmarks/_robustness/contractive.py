@@ -1,11 +1,11 @@
-"""Part "contractive" of ``robustness.py``: how far codes and reconstructions move.
+"""Part "contractive" of ``robustness.py``: Jacobian norms of codes and reconstructions.
 
-Sensitivity is the root of the mean squared Frobenius norm of a Jacobian on held-out rows
-of standardised columns. That of ``encode`` is of codes divided by their standard
-deviation on the same rows, and that of ``reconstruct`` is in the units of the rows:
-neither falls by making codes smaller. ``times_plain`` is the CPU time of ``fit`` by that
-of AutoencoderTransformer, both for as many epochs and without early stopping, medians
-over repeats that take turns.
+Sensitivity is the root mean squared Frobenius norm of a Jacobian on held-out samples of
+standardised features. For ``encode``, codes are divided by their standard deviation on
+the same samples, and for ``reconstruct`` the units are those of the samples: smaller
+codes reduce neither. ``times_plain`` is the CPU time of ``fit`` over that of
+AutoencoderTransformer, for the same number of epochs without early stopping, medians over
+alternating repeats.
 """
 
 import copy
@@ -22,14 +22,14 @@ from skae.metrics import reconstruction_r2
 
 K = 8
 FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0)  # of the default penalty
-ROWS_AT_ONCE = 256
+CHUNK_SIZE = 256
 
 
 def run(plan: Plan) -> pd.DataFrame:
-    return pd.DataFrame([row for name in plan.contracted for row in judge(name, plan)])
+    return pd.DataFrame([row for name in plan.contracted for row in evaluate(name, plan)])
 
 
-def judge(name: str, plan: Plan) -> list[dict]:
+def evaluate(name: str, plan: Plan) -> list[dict]:
     X, X_test = load_table(name, plan)
     X = X[: plan.n_contracted]
     k = min(K, X.shape[1] // 2)
@@ -56,22 +56,22 @@ def measure_sensitivity(model, X: np.ndarray) -> dict[str, float]:
     module = copy.deepcopy(model.module_).double()
     spread = torch.from_numpy(model.transform(X).std(axis=0))
 
-    def scaled_code(row: torch.Tensor) -> torch.Tensor:
-        return module.encode(row[None])[0] / spread
+    def scaled_code(x: torch.Tensor) -> torch.Tensor:
+        return module.encode(x[None])[0] / spread
 
-    def reconstruction(row: torch.Tensor) -> torch.Tensor:
-        return module.reconstruct(row[None])[0]
+    def reconstruction(x: torch.Tensor) -> torch.Tensor:
+        return module.reconstruct(x[None])[0]
 
     functions = {"encode": scaled_code, "reconstruct": reconstruction}
     return {name: jacobian_norm(f, X) for name, f in functions.items()}
 
 
 def jacobian_norm(function, X: np.ndarray) -> float:
-    """Return the root of the mean squared Frobenius norm over rows."""
+    """Return the root mean squared Frobenius norm of the Jacobian over samples."""
     jacobian = vmap(jacrev(function))
     squares = [
         jacobian(part).detach().square().sum(dim=(1, 2))
-        for part in torch.from_numpy(X).split(ROWS_AT_ONCE)
+        for part in torch.from_numpy(X).split(CHUNK_SIZE)
     ]
     return float(torch.cat(squares).mean().sqrt())
 

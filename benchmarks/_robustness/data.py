@@ -1,8 +1,8 @@
-"""What ``robustness.py`` runs on: how much in each mode, and rows in the units it takes.
+"""Data sets, sizes and units of ``robustness.py``.
 
-Rows are held out as in :mod:`datasets`, 30 % of them, except that neighbours in time stay
-together: of frey_faces blocks of 50 frames, of cmapss_fd001 engines, of skab blocks of
-500 readings.
+30 % of the samples are held out as in :mod:`datasets`, and adjacent samples stay together
+to avoid leakage: blocks of 50 frames of frey_faces, engines of cmapss_fd001, and blocks
+of 500 readings of skab.
 """
 
 from typing import NamedTuple
@@ -10,18 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from _shared import datasets
 
-# Those that the sources give between 0 and another value than 1.
+# Largest value of a pixel, where it is not 1.
 WHITE = {"digits": 16, "mnist": 255, "fashion_mnist": 255} | {
     name: 255 for name in ("frey_faces", "olivetti_faces")
 }
-# Those of images that are not square.
+# Images that are not square.
 SHAPES = {"frey_faces": (28, 20)}
 PIXELS = ("usps", *WHITE)
 READINGS_PER_BLOCK = 500
 
 
 class Plan(NamedTuple):
-    """How much a mode runs."""
+    """Data sets and sizes of a run."""
 
     images: tuple[str, ...] = ("mnist", "fashion_mnist", "frey_faces", "olivetti_faces")
     tables: tuple[str, ...] = ("skab", "cmapss_fd001", "isolet1")
@@ -36,20 +36,20 @@ class Plan(NamedTuple):
     n_train: int = 10_000
     n_test: int = 1_000
     n_labelled: int = 4_000
-    label_seeds: int = 1  # of which rows are held out, and of the networks
+    label_seeds: int = 1  # of the split and of the networks
     n_patches: int = 20_000
     n_planted: int = 20_000
     n_contracted: int = 5_000
-    n_dictionary: int = 5_000  # rows that DictionaryLearning gets
-    dictionary_iterations: int = 20  # of it
-    online_iterations: int = 1_000  # of MiniBatchDictionaryLearning, at most
-    repeats: int = 3  # of what is timed
+    n_dictionary: int = 5_000  # samples for DictionaryLearning
+    dictionary_iterations: int = 20  # of DictionaryLearning
+    online_iterations: int = 1_000  # of MiniBatchDictionaryLearning, maximum
+    repeats: int = 3  # of timed fits
     timed_epochs: int = 20
     max_iter: int | str = "auto"
 
 
 FULL = Plan()
-# What comes with scikit-learn.
+# Data sets of scikit-learn.
 SHIPPED = Plan(
     images=("digits",),
     tables=("breast_cancer",),
@@ -78,7 +78,7 @@ QUICK = SHIPPED._replace(
 
 
 def load_images(name: str, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Return images to train on and to test by, in [0, 1], with two axes each."""
+    """Return training and held-out images in [0, 1], with two axes each."""
     held_out = hold_out(name, plan.n_train, plan.n_test, standardise=False)
     return tuple(fold(X / WHITE.get(name, 1), name) for X in held_out[:2])
 
@@ -86,14 +86,14 @@ def load_images(name: str, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
 def load_table(
     name: str, plan: Plan, standardise: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and to test by, less the columns that are constant."""
+    """Return training and held-out samples, without constant features."""
     held_out = hold_out(name, plan.n_train, plan.n_test, standardise)
     varies = held_out.X_train.std(axis=0) > 0
     return held_out.X_train[:, varies], held_out.X_test[:, varies]
 
 
-def load_labelled(name: str, plan: Plan, seed: int) -> datasets.HeldOut:
-    """Return rows and labels: standardised, or of one scale where they are pixels."""
+def load_labelled(name: str, plan: Plan, seed: int) -> datasets.Split:
+    """Return samples and labels: standardised, or with one scale for all pixels."""
     if name not in PIXELS:
         return hold_out(name, plan.n_labelled, seed=seed)
     held_out = hold_out(name, plan.n_labelled, standardise=False, seed=seed)
@@ -108,18 +108,20 @@ def hold_out(
     n_test: int | None = None,
     standardise: bool = True,
     seed: int = 0,
-) -> datasets.HeldOut:
-    """Hold out 30 % of the rows, of which ``n_test`` at most are kept."""
+) -> datasets.Split:
+    """Hold out 30 % of the samples, and return at most ``n_test`` of these."""
     data = datasets.load(name)
-    data = data._replace(groups=_neighbours(name, data))
-    rows = round(n_train / 0.7)
-    X_train, X_test, y_train, y_test = datasets.hold_out(data, seed, rows, standardise)
+    data = data._replace(groups=_blocks(name, data))
+    n_samples = round(n_train / 0.7)
+    X_train, X_test, y_train, y_test = datasets.hold_out(
+        data, seed, n_samples, standardise
+    )
     chosen = np.random.default_rng(seed).permutation(len(X_test))[:n_test]
     y_test = None if y_test is None else y_test[chosen]
-    return datasets.HeldOut(X_train, X_test[chosen], y_train, y_test)
+    return datasets.Split(X_train, X_test[chosen], y_train, y_test)
 
 
-def _neighbours(name: str, data: datasets.Data) -> np.ndarray | None:
+def _blocks(name: str, data: datasets.Data) -> np.ndarray | None:
     if name == "cmapss_fd001":
         with np.load(datasets.FOLDER / f"{name}.npz") as file:
             return file["unit_train"]
@@ -138,5 +140,5 @@ def flatten(images: np.ndarray) -> np.ndarray:
 
 
 def psnr(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB, of a peak of 1 and the mean over all values."""
+    """Peak signal-to-noise ratio in dB, for a peak of 1 and the mean over all values."""
     return -10 * np.log10(np.square(estimate - truth).mean())

@@ -1,9 +1,9 @@
-"""Part "denoising" of ``robustness.py``: what is left of noise that rows held out bear.
+"""Part "denoising" of ``robustness.py``: PSNR of denoised held-out samples.
 
-All learn from clean rows and are judged by spoilt ones. Images are in [0, 1] and spoilt
-in three ways, without clipping; DenoisingAE trains with the function that spoils the test
-rows, too. Tables are standardised, and get normal noise of half a standard deviation, for
-which DenoisingAE has its own.
+All methods are fitted to clean samples and evaluated on corrupted ones. Images are in
+[0, 1] and corrupted in three ways, without clipping; DenoisingAE trains with the function
+that also corrupts the test samples. Tables are standardised, and have normal noise of
+half a standard deviation, which is built into DenoisingAE.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from _robustness.denoisers import (
     fit_pca,
     fit_plain,
     fit_ridge,
-    keep,
+    identity,
     make_filters,
 )
 from skae import DenoisingAE
 
-N_COMPONENTS = 128  # of images; of tables as many as there are features
+N_COMPONENTS = 128  # of images; for tables, the number of features
 PLAIN_COMPONENTS = (16, 64)
 SIGMA = 0.25  # in grey levels of [0, 1]
 FLIPPED = 0.2
@@ -57,54 +57,54 @@ NOISES = {"gaussian": gaussian, "salt+pepper": salt_and_pepper, "masking": maski
 def run(plan: Plan) -> pd.DataFrame:
     rows = []
     for name in plan.images:
-        rows += judge_images(name, plan)
+        rows += evaluate_images(name, plan)
     for name in plan.tables:
-        rows += judge_table(name, plan)
+        rows += evaluate_table(name, plan)
     return pd.DataFrame(rows)
 
 
-def judge_images(name: str, plan: Plan) -> list[dict]:
+def evaluate_images(name: str, plan: Plan) -> list[dict]:
     train, test = load_images(name, plan)
     X, X_test = flatten(train), flatten(test)
     trained = dict(max_iter=plan.max_iter, random_state=0)
-    fitted = {"noisy": keep, "PCA": fit_pca(X)}
-    fitted["plain"] = fit_plain(X, narrower(X), **trained)
+    fitted = {"noisy": identity, "PCA": fit_pca(X)}
+    fitted["plain"] = fit_plain(X, undercomplete_widths(X), **trained)
     filters = make_filters(test.shape)
     rows = []
     for kind, noise in NOISES.items():
         methods = {
             **fitted,
             **filters,
-            "ridge": fit_ridge(X, partial(spoil, noise)),
+            "ridge": fit_ridge(X, partial(corrupt, noise)),
             "DenoisingAE": fit_denoiser(X, N_COMPONENTS, corruption=noise, **trained),
         }
         labels = {"set": name, "noise": kind, "n_train": len(X)}
-        rows += judge(labels, methods, X_test, spoil(noise, X_test, 1))
+        rows += evaluate(labels, methods, X_test, corrupt(noise, X_test, 1))
     return rows
 
 
-def judge_table(name: str, plan: Plan) -> list[dict]:
+def evaluate_table(name: str, plan: Plan) -> list[dict]:
     X, X_test = load_table(name, plan)
     d = X.shape[1]
     trained = dict(max_iter=plan.max_iter, random_state=0)
     methods = {
-        "noisy": keep,
+        "noisy": identity,
         "PCA": fit_pca(X),
-        "plain": fit_plain(X, narrower(X), **trained),
-        "ridge": fit_ridge(X, partial(spoil, table_noise)),
+        "plain": fit_plain(X, undercomplete_widths(X), **trained),
+        "ridge": fit_ridge(X, partial(corrupt, table_noise)),
         "DenoisingAE": fit_denoiser(X, d, noise_level=TABLE_SIGMA, **trained),
     }
     labels = {"set": name, "noise": "gaussian", "n_train": len(X)}
-    return judge(labels, methods, X_test, spoil(table_noise, X_test, 1))
+    return evaluate(labels, methods, X_test, corrupt(table_noise, X_test, 1))
 
 
-def judge(
-    labels: dict, methods: dict[str, Denoiser], clean: np.ndarray, spoilt: np.ndarray
+def evaluate(
+    labels: dict, methods: dict[str, Denoiser], clean: np.ndarray, corrupted: np.ndarray
 ) -> list[dict]:
-    """Return a row per method, of the setting that does best on the test rows."""
+    """Return a row per method, with its best setting on the test samples."""
     rows = []
     for method, denoise in methods.items():
-        found = [(psnr(mended, clean), setting) for setting, mended in denoise(spoilt)]
+        found = [(psnr(x, clean), setting) for setting, x in denoise(corrupted)]
         best, setting = max(found)
         rows.append(
             {
@@ -117,16 +117,16 @@ def judge(
     return [row | {"gain_over_pca": row["psnr"] - reference} for row in rows]
 
 
-def narrower(X: np.ndarray) -> tuple[int, ...]:
-    """Return widths of codes that cannot hold a copy of the rows."""
+def undercomplete_widths(X: np.ndarray) -> tuple[int, ...]:
+    """Return widths of undercomplete codes."""
     d = X.shape[1]
     return tuple(k for k in PLAIN_COMPONENTS if k < d) or (d // 2,)
 
 
-def spoil(noise: Callable, X: np.ndarray, seed: int) -> np.ndarray:
+def corrupt(noise: Callable, X: np.ndarray, seed: int) -> np.ndarray:
     return noise(torch.from_numpy(X), torch.Generator().manual_seed(seed)).numpy()
 
 
 def fit_denoiser(X: np.ndarray, n_components: int, **options) -> Denoiser:
     autoencoder = DenoisingAE(n_components, **options).fit(X)
-    return lambda spoilt: [(f"k={n_components}", autoencoder.reconstruct(spoilt))]
+    return lambda corrupted: [(f"k={n_components}", autoencoder.reconstruct(corrupted))]

@@ -1,11 +1,11 @@
 """Part "features" of ``robustness.py``: codes as features of a classifier.
 
-5-NN and logistic regression are fitted to the codes of clean training rows and judged by
-the codes of test rows: clean, with normal noise of half a column's standard deviation,
-and with a fifth of the values set to 0. Codes are divided by one number, their standard
-deviation: regularisation treats a rotation of the rows as it does the rows. Of 16
-features codes have 8 components, because 16 would hold the rows themselves; of the others
-16. SparseAE has its default width and as many units active.
+5-NN and logistic regression are fitted to the codes of clean training samples and
+evaluated on the codes of test samples: clean, with normal noise of half a standard
+deviation of each feature, and with a fifth of the values set to 0. Codes are divided by
+one number, their standard deviation, so that regularisation is invariant to rotations.
+Codes have 16 components; those of 16 features have 8, because 16 could copy the samples.
+SparseAE has its default width and as many active units.
 """
 
 import time
@@ -23,8 +23,8 @@ from _robustness.data import Plan, load_labelled
 from skae import AutoencoderTransformer, ContractiveAE, DenoisingAE, SparseAE
 
 MAX_COMPONENTS = 16
-NOISE_LEVEL = (0.0, 0.7)  # that DenoisingAE trains with
-SIGMA = 0.5  # of the test rows, in standard deviations of a column
+NOISE_LEVEL = (0.0, 0.7)  # of DenoisingAE
+SIGMA = 0.5  # of the test samples, in standard deviations of each feature
 MASKED = 0.2
 
 MODELS: dict[str, Callable[..., TransformerMixin]] = {
@@ -49,14 +49,14 @@ def run(plan: Plan) -> pd.DataFrame:
     rows = []
     for name in plan.labelled:
         for seed in range(plan.label_seeds):
-            rows += judge(name, seed, plan)
+            rows += evaluate(name, seed, plan)
     return pd.DataFrame(rows)
 
 
-def judge(name: str, seed: int, plan: Plan) -> list[dict]:
+def evaluate(name: str, seed: int, plan: Plan) -> list[dict]:
     X, X_test, y, y_test = load_labelled(name, plan, seed)
     k = min(MAX_COMPONENTS, X.shape[1] // 2)
-    tests = spoil(X_test, X.std(axis=0))
+    tests = corrupt(X_test, X.std(axis=0))
     rows = []
     for method, make in MODELS.items():
         start = time.process_time()
@@ -66,8 +66,8 @@ def judge(name: str, seed: int, plan: Plan) -> list[dict]:
         scale = codes.std()
         for classifier, make_classifier in CLASSIFIERS.items():
             fitted = make_classifier().fit(codes / scale, y)
-            for test, spoilt in tests.items():
-                codes_test = model.transform(spoilt) / scale
+            for test, corrupted in tests.items():
+                codes_test = model.transform(corrupted) / scale
                 rows.append(
                     {
                         **{"set": name, "seed": seed, "n_train": len(X)},
@@ -81,8 +81,8 @@ def judge(name: str, seed: int, plan: Plan) -> list[dict]:
     return rows
 
 
-def spoil(X: np.ndarray, spread: np.ndarray) -> dict[str, np.ndarray]:
-    """Return test rows as they are and spoilt, by name."""
+def corrupt(X: np.ndarray, spread: np.ndarray) -> dict[str, np.ndarray]:
+    """Return clean and corrupted test samples, by name."""
     rng = np.random.default_rng(1)
     return {
         "clean": X,

@@ -1,4 +1,4 @@
-"""The figure of ``robustness.py``: a panel per part."""
+"""Figure of ``robustness.py``, with a panel or two per part."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-LEAST_GAIN = -4  # of the axis
+LEAST_GAIN = -4  # lower limit of the axis
 PAD = 36  # of titles, above a legend
 
 
 def draw(frames: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw the parts that were run."""
+    """Draw the panels of the parts that were run."""
     drawings = [
         (function, frame) for part, frame in frames.items() for function in DRAWINGS[part]
     ]
@@ -42,8 +42,8 @@ def draw_denoising(panel: Axes, frame: pd.DataFrame) -> None:
     )[methods]
     draw_bars(panel, gain.clip(lower=LEAST_GAIN), "\n")
     panel.axhline(0, color="black", linewidth=0.8)
-    panel.set_ylabel(f"gain in PSNR over PCA, dB (cut at {LEAST_GAIN})")
-    panel.set_title("Denoising: rows held out", pad=PAD)
+    panel.set_ylabel(f"gain in PSNR over PCA, dB (clipped at {LEAST_GAIN})")
+    panel.set_title("Denoising of held-out samples", pad=PAD)
 
 
 def draw_features(panel: Axes, frame: pd.DataFrame) -> None:
@@ -53,7 +53,7 @@ def draw_features(panel: Axes, frame: pd.DataFrame) -> None:
     draw_bars(panel, means, ", ")
     panel.set_ylim(max(0.0, means.min().min() - 0.1), 1)
     panel.set_ylabel("accuracy, mean over sets")
-    panel.set_title("Features: codes of test rows, clean and spoilt", pad=PAD)
+    panel.set_title("Features: codes of clean and corrupted test samples", pad=PAD)
 
 
 def draw_sparse(panel: Axes, frame: pd.DataFrame) -> None:
@@ -62,7 +62,7 @@ def draw_sparse(panel: Axes, frame: pd.DataFrame) -> None:
     )
     draw_bars(panel, unexplained, ", active ")
     panel.set_ylabel("share of variance unexplained")
-    panel.set_title("Sparse codes of held-out rows", pad=PAD)
+    panel.set_title("Sparse codes of held-out samples", pad=PAD)
 
 
 def draw_recovery(panel: Axes, frame: pd.DataFrame) -> None:
@@ -75,11 +75,11 @@ def draw_recovery(panel: Axes, frame: pd.DataFrame) -> None:
     panel.set_xlim(0, 1.1)
     panel.set_xlabel("largest cosine to a learned direction, mean")
     panel.legend(fontsize=7, frameon=False)
-    panel.set_title("Sparse: a planted dictionary")
+    panel.set_title("Sparse: recovery of a known dictionary")
 
 
 def draw_contractive(panel: Axes, frame: pd.DataFrame) -> None:
-    """Draw sensitivity over that without penalty."""
+    """Draw sensitivity relative to that without penalty."""
     for color, (name, rows) in enumerate(frame.groupby("set", sort=False)):
         rows = rows.sort_values("penalty")
         without, rows = rows.iloc[0], rows.iloc[1:]
@@ -99,31 +99,31 @@ def draw_contractive(panel: Axes, frame: pd.DataFrame) -> None:
     panel.set_xlabel("penalty")
     panel.set_ylabel("sensitivity / that without penalty")
     panel.legend(fontsize=7, frameon=False)
-    panel.set_title("Contractive: sensitivity on held-out rows")
+    panel.set_title("Contractive: sensitivity on held-out samples")
 
 
 def draw_paired(panel: Axes, frame: pd.DataFrame) -> None:
-    """Draw a block of images per task: what is given, made of it, and should be."""
+    """Draw a block of images per task: inputs, predictions and targets."""
     scores = frame.set_index(["task", "method"])["psnr"]
     blocks, titles = [], []
     for task, images in frame.attrs["examples"].items():
         height, width = images["image"].shape[1:]
         strips = []
-        for row in images.values():
-            enlarged = row.repeat(height // row.shape[1], axis=1)
-            strips.append(np.hstack(enlarged.repeat(width // row.shape[2], axis=2)))
+        for strip in images.values():
+            enlarged = strip.repeat(height // strip.shape[1], axis=1)
+            strips.append(np.hstack(enlarged.repeat(width // strip.shape[2], axis=2)))
         blocks.append(np.pad(np.vstack(strips), ((0, 0), (0, width // 2))))
         decibels = (f"{method} {score:.1f}" for method, score in scores[task].items())
         titles.append(f"from {task}, dB: {', '.join(decibels)}")
     panel.imshow(np.hstack(blocks), cmap="gray_r", vmin=0, vmax=1)
     panel.set_xticks([])
-    labels = ["given", *frame["method"].unique(), "image"]
+    labels = ["input", *frame["method"].unique(), "target"]
     panel.set_yticks((np.arange(len(labels)) + 0.5) * height - 0.5, labels, size=8)
-    panel.set_title("Paired: images held out\n" + "\n".join(titles), size=9)
+    panel.set_title("Paired: held-out images\n" + "\n".join(titles), size=9)
 
 
 def draw_bars(panel: Axes, table: pd.DataFrame, between: str) -> None:
-    """Draw a group of bars per row, whose label is joined from its index."""
+    """Draw a group of bars per row of the table, labelled by its index."""
     table.index = [between.join(map(str, keys)) for keys in table.index]
     table.plot.bar(ax=panel, width=0.85, xlabel="")
     panel.tick_params(axis="x", labelsize=7, labelrotation=30)

@@ -1,9 +1,9 @@
-"""Part "paired" of ``robustness.py``: from edges, and from few pixels, to images.
+"""Part "paired" of ``robustness.py``: images from edges, and from low resolution.
 
-Inputs are made of images in [0, 1]: the size of the gradient by Sobel's filters, and
-means of blocks of 4 x 4 pixels. ``DenoisingAE(corruption="paired")`` learns the way back
-by ``fit(X, Y)``. The penalty of ridge regression is chosen by a fifth of the training
-rows.
+Inputs are computed from images in [0, 1]: the magnitude of the gradient by Sobel's
+filters, and means of blocks of 4 x 4 pixels. ``DenoisingAE(corruption="paired")`` is
+fitted to pairs by ``fit(X, Y)``. The penalty of ridge regression is chosen on a fifth of
+the training samples.
 """
 
 import time
@@ -25,8 +25,8 @@ N_SHOWN = 6
 
 
 def edges(images: np.ndarray) -> np.ndarray:
-    # One at a time: the filter smooths along all other axes, that of images, too. Over
-    # 4, an upright edge from black to white is 1.
+    # One by one, because the filter smooths along all other axes. After division by 4, a
+    # vertical edge from black to white is 1.
     return np.stack([np.hypot(sobel(image, 0), sobel(image, 1)) / 4 for image in images])
 
 
@@ -59,7 +59,7 @@ METHODS: dict[str, Callable] = {
 
 
 def run(plan: Plan) -> pd.DataFrame:
-    """Return figures, and in ``attrs`` images of each task, by what they are."""
+    """Return scores, and example images of each task in ``attrs``."""
     train, test = load_images(plan.paired, plan)
     rows, examples = [], {}
     for task, make_input in TASKS.items():

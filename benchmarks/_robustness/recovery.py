@@ -1,9 +1,9 @@
-"""The planted dictionary of the part "sparse", and how the models of both are made.
+"""Recovery of a known ("planted") dictionary in the part "sparse", and its models.
 
-Rows are sums of 4 of 64 directions in 32 dimensions, with weights of 1 to 2, and noise of
-0.05. ``recovery`` is the mean over directions of the largest absolute cosine to one that
-was learned. The penalty that ``MiniBatchDictionaryLearning`` learns with is the best of a
-few, in its favour.
+Samples are sums of 4 of 64 directions in 32 dimensions, with weights from 1 to 2, and
+noise of 0.05. ``recovery`` is the mean over directions of the largest absolute cosine to
+a learned direction. The penalty of ``MiniBatchDictionaryLearning`` is the best of a few,
+in its favour.
 """
 
 import time
@@ -27,14 +27,14 @@ def fit(model: TransformerMixin, X: np.ndarray) -> tuple[TransformerMixin, float
     """Return the fitted model, and its CPU seconds."""
     start = time.process_time()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of as few iterations
+        warnings.simplefilter("ignore", ConvergenceWarning)  # few iterations
         model.fit(X)
     return model, time.process_time() - start
 
 
 def make_online_dictionaries(n_atoms: int, plan: Plan) -> list[TransformerMixin]:
-    """Return one for each penalty."""
-    # Coordinate descent finds what LARS, the default, finds, several times as fast.
+    """Return a model for each penalty."""
+    # Coordinate descent has the solution of LARS, the default, several times as fast.
     options = dict(fit_algorithm="cd", transform_algorithm="omp", random_state=0)
     return [
         MiniBatchDictionaryLearning(
@@ -44,8 +44,8 @@ def make_online_dictionaries(n_atoms: int, plan: Plan) -> list[TransformerMixin]
     ]
 
 
-def judge(plan: Plan) -> list[dict]:
-    X, atoms = plant(plan.n_planted, **PLANTED)
+def evaluate(plan: Plan) -> list[dict]:
+    X, atoms = make_planted(plan.n_planted, **PLANTED)
     sizes = {"set": "planted", "n_train": len(X), "n_active": PLANTED["n_active"]}
     rows = []
     for method, models in make_candidates(plan):
@@ -68,13 +68,13 @@ def make_candidates(plan: Plan) -> Iterable[tuple[str, list[TransformerMixin]]]:
     yield "MiniBatchDictionaryLearning", make_online_dictionaries(n_atoms, plan)
 
 
-def plant(
+def make_planted(
     n: int, n_atoms: int, n_features: int, n_active: int, noise: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows that are sums of few atoms, and the atoms."""
+    """Return samples that are sums of few atoms, and the atoms."""
     rng = np.random.default_rng(0)
     atoms = normalise(rng.standard_normal((n_atoms, n_features)))
-    chosen = rng.random((n, n_atoms)).argsort(axis=1) < n_active  # so many in a row
+    chosen = rng.random((n, n_atoms)).argsort(axis=1) < n_active  # of each sample
     codes = np.where(chosen, rng.uniform(1, 2, chosen.shape), 0.0)
     return codes @ atoms + noise * rng.standard_normal((n, n_features)), atoms
 

@@ -1,4 +1,4 @@
-"""What ``robustness.py`` shows on the terminal: a table or two for each part."""
+"""Tables of ``robustness.py`` on the terminal, one or two for each part."""
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,12 @@ def show_denoising(frame: pd.DataFrame) -> None:
     methods = list(frame["method"].unique())
     headings = (method.replace("AE", " AE") for method in methods)  # may wrap
     table = make_table(
-        "Denoising: PSNR on held-out rows, dB",
+        "Denoising: PSNR on held-out samples, dB",
         *("set", "noise", *headings, "over PCA"),
         caption="Over PCA: the gain of DenoisingAE. The settings of all others are the "
-        "best on the test rows",
+        "best on the test samples",
     )
-    table.columns[1].justify = "left"  # words as well
+    table.columns[1].justify = "left"  # text
     for (name, noise), rows in frame.groupby(["set", "noise"], sort=False):
         of_method = rows.set_index("method")
         decibels = of_method["psnr"].reindex(methods)
@@ -35,7 +35,7 @@ def show_features(frame: pd.DataFrame) -> None:
         means = values.groupby(["test", "classifier"]).mean()
         table = make_table(
             f"Features: mean {title} over {frame['set'].nunique()} sets",
-            *("test rows", "classifier", *means.columns),
+            *("test samples", "classifier", *means.columns),
         )
         table.columns[1].justify = "left"
         for (test, classifier), row in means.iterrows():
@@ -46,11 +46,11 @@ def show_features(frame: pd.DataFrame) -> None:
 
 
 def show_sets(frame: pd.DataFrame) -> None:
-    """Print a row per set and kind of test rows, means over the classifiers."""
+    """Print a row per set and kind of test samples, means over the classifiers."""
     methods = list(frame["method"].unique())
     means = frame.groupby(["set", "test", "method"], sort=False)["accuracy"].mean()
     table = make_table(
-        "Features: accuracy, means of both classifiers", "set", "test rows", *methods
+        "Features: accuracy, means of both classifiers", "set", "test samples", *methods
     )
     table.columns[1].justify = "left"
     for (name, test), row in means.unstack("method")[methods].iterrows():
@@ -62,8 +62,8 @@ def show_sparse(frame: pd.DataFrame) -> None:
     planted = frame["set"] == "planted"
     show_columns(
         frame[~planted],
-        "Sparse codes of held-out rows",
-        **{"n_active": "asked", "active": "active", "unexplained": "unexpl."},
+        "Sparse codes of held-out samples",
+        **{"n_active": "n_active", "active": "active", "unexplained": "unexpl."},
         **{
             "dead": "dead",
             "fit_cpu_seconds": "fit s",
@@ -72,13 +72,13 @@ def show_sparse(frame: pd.DataFrame) -> None:
     )
     show_columns(
         frame[planted],
-        "The planted dictionary",
-        **{"n_active": "asked", "recovery": "recovery", "fit_cpu_seconds": "fit s"},
+        "Recovery of a known dictionary",
+        **{"n_active": "n_active", "recovery": "recovery", "fit_cpu_seconds": "fit s"},
     )
 
 
 def show_columns(frame: pd.DataFrame, title: str, **shown: str) -> None:
-    """Print columns of numbers under the headings that ``shown`` gives them."""
+    """Print columns of numbers; ``shown`` maps them to headings."""
     table = make_table(
         title, "set", "method", *shown.values(), caption="Seconds are CPU seconds"
     )
@@ -90,9 +90,9 @@ def show_columns(frame: pd.DataFrame, title: str, **shown: str) -> None:
 
 def show_contractive(frame: pd.DataFrame) -> None:
     table = make_table(
-        "Contractive: sensitivity on held-out rows",
+        "Contractive: sensitivity on held-out samples",
         *("set", "penalty", "encode", "reconstruct", "R2", "fit / plain's"),
-        caption="Bold: the default penalty. fit / plain's: CPU time of as many epochs",
+        caption="Bold: the default penalty. fit / plain's: CPU time of equal epochs",
     )
     for row in frame.to_dict("records"):
         penalty = number(row["penalty"])
@@ -101,14 +101,14 @@ def show_contractive(frame: pd.DataFrame) -> None:
         table.add_row(row["set"], bold, *cells, f"{row['times_plain']:.2f}")
     console.print(table)
     for kind in ("encode", "reconstruct"):
-        falls = [
+        decreasing = [
             name
             for name, rows in frame.sort_values("penalty").groupby("set", sort=False)
             if (rows[kind].diff().dropna() < 0).all()
         ]
         console.print(
-            f"Sensitivity of {kind} falls with each larger penalty on {len(falls)} of "
-            f"{frame['set'].nunique()} sets: {', '.join(falls) or 'none'}"
+            f"Sensitivity of {kind} decreases with the penalty on {len(decreasing)} of "
+            f"{frame['set'].nunique()} sets: {', '.join(decreasing) or 'none'}"
         )
 
 
@@ -126,7 +126,7 @@ def show_paired(frame: pd.DataFrame) -> None:
 
 
 def embolden(values: pd.Series, best: float, form: str) -> list[str]:
-    """Return the numbers as text, the best of them bold and what is missing a dash."""
+    """Return the numbers as text, the best in bold and NaN as a dash."""
     cells = ["-" if np.isnan(value) else form.format(value) for value in values]
     return [
         f"[bold]{cell}[/bold]" if value == best else cell

@@ -1,18 +1,18 @@
-"""Part "sparse" of ``robustness.py``: few active units of many, and dictionaries.
+"""Part "sparse" of ``robustness.py``: sparse codes, and dictionary learning.
 
-Rows are 8 x 8 patches of images, each less its mean, and the genes of cells, less their
-means; both are then divided by one number, their standard deviation. SparseAE, with each
-kind of sparsity, has as many units as the dictionaries have atoms; the codes of those are
-found by orthogonal matching pursuit (OMP). ``MiniBatchDictionaryLearning`` learns with
-the penalty that turns out best on the test rows, in its favour. ``DictionaryLearning``
-gets 5,000 rows and 20 iterations, so that it ends in as many seconds.
+Samples are 8 x 8 patches of images, each less its mean, and the genes of cells, less
+their means; both are then divided by one number, their standard deviation. SparseAE, with
+each kind of sparsity, has as many units as the dictionaries have atoms; codes of
+dictionaries are computed by orthogonal matching pursuit (OMP). The penalty of
+``MiniBatchDictionaryLearning`` is the best on the test samples, in its favour.
+``DictionaryLearning`` has 5,000 samples and 20 iterations, for a similar time.
 
 unexplained
-    Squared error on test rows over that of the training mean.
+    Squared error on test samples over that of the training mean.
 active
-    Units that are not 0, the mean over test rows.
+    Number of units that are not 0, mean over test samples.
 dead
-    Share of the units that are 0 for all training rows.
+    Share of the units that are 0 for all training samples.
 """
 
 import time
@@ -34,14 +34,14 @@ PATCH = 8
 
 
 def run(plan: Plan) -> pd.DataFrame:
-    rows = judge(plan.patched, *load_patches(plan), plan)
+    rows = evaluate(plan.patched, *load_patches(plan), plan)
     for name in plan.genes:
-        rows += judge(name, *load_genes(name, plan), plan)
-    return pd.DataFrame(rows + recovery.judge(plan))
+        rows += evaluate(name, *load_genes(name, plan), plan)
+    return pd.DataFrame(rows + recovery.evaluate(plan))
 
 
 def load_patches(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Return patches at random places; those to test by are of other images."""
+    """Return patches at random positions; those for testing are of other images."""
     train, test = load_images(plan.patched, plan)
     rng = np.random.default_rng(0)
     X, X_test = (
@@ -63,7 +63,7 @@ def load_genes(name: str, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     return (X - mean) / scale, (X_test - mean) / scale
 
 
-def judge(name: str, X: np.ndarray, X_test: np.ndarray, plan: Plan) -> list[dict]:
+def evaluate(name: str, X: np.ndarray, X_test: np.ndarray, plan: Plan) -> list[dict]:
     dictionaries = {
         "DictionaryLearning": [fit(make_dictionary(plan), X[: plan.n_dictionary])],
         "MiniBatchDictionaryLearning": [
@@ -111,7 +111,7 @@ def measure(
     codes = model.transform(X_test)
     transformed = time.process_time() - start
     infer: Callable = getattr(model, "reconstruct", None) or (
-        lambda rows: model.inverse_transform(model.transform(rows))
+        lambda X: model.inverse_transform(model.transform(X))
     )
     error = np.square(infer(X_test) - X_test).sum()
     return {

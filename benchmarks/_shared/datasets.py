@@ -1,9 +1,9 @@
-"""Data sets of the benchmarks: where they are, and how rows are held out.
+"""Data sets of the benchmarks, and their split into training and held-out samples.
 
-Five sets come with scikit-learn. The others are files in the folder that the environment
-variable ``SKAE_DATA`` names, by default ``../shared/data`` from the root of the
-repository. Files with an official split give their training part, images are flattened,
-and the values are the file's unless :data:`PREPARE` says otherwise.
+Five sets come with scikit-learn. The others are files in the folder of the environment
+variable ``SKAE_DATA``, by default ``../shared/data`` from the root of the repository. Of
+files with an official split only the training part is used, images are flattened, and
+values are those of the file unless :data:`PREPARE` has a transformation.
 """
 
 import os
@@ -29,18 +29,18 @@ IMAGES = (
     "binarized_mnist",
 )
 WIDE = ("isolet1", "tox_171", "pbmc68k_reduced", "worm_neuron", "mouse_bladder")
-# The same rows held out, but no more than this to train on.
+# The same held-out samples, but at most this number of training samples.
 TINY = {"breast_cancer_60": 60, "cpu_act_60": 60, "ailerons_60": 60}
 
 DEFAULT = ("digits", "breast_cancer")
 FULL = (*SHIPPED, *TABLES, *IMAGES, *WIDE, *TINY)
 
-# Neighbouring video frames are alike: a frame beside a training frame is not held out.
+# Adjacent video frames are alike: held-out blocks avoid leakage.
 FRAMES_PER_BLOCK = {"frey_faces": 50}
 
 
 def log_counts(X: np.ndarray) -> np.ndarray:
-    """Logarithms of counts of single cells, each scaled to the same total."""
+    """Logarithms of counts of single cells, after scaling to the same total."""
     return np.log1p(1e4 * X / X.sum(axis=1, keepdims=True))
 
 
@@ -54,8 +54,8 @@ class Data(NamedTuple):
     max_train: int | None = None
 
 
-class HeldOut(NamedTuple):
-    """Rows to train on and rows to judge by."""
+class Split(NamedTuple):
+    """Training samples and held-out samples."""
 
     X_train: np.ndarray
     X_test: np.ndarray
@@ -64,7 +64,7 @@ class HeldOut(NamedTuple):
 
 
 def load(name: str) -> Data:
-    """Return the rows of a set, its classes if it has any, and its blocks of rows."""
+    """Return the samples of a set, their classes if any, and blocks of samples."""
     if name in TINY:
         whole = load(name.removesuffix(f"_{TINY[name]}"))
         return whole._replace(max_train=TINY[name])
@@ -83,38 +83,38 @@ def _load_file(name: str) -> tuple[np.ndarray, np.ndarray | None]:
         part = "_train" if "X_train" in file else ""
         X = file[f"X{part}"]
         y = file[f"y{part}"] if f"y{part}" in file else None
-    # The files hold bytes or float32, so float32 loses nothing.
+    # The files contain bytes or float32, so float32 is exact.
     return X.reshape(len(X), -1).astype(np.float32, copy=False), y
 
 
 def _classes(y: np.ndarray | None) -> np.ndarray | None:
-    """Return y if it holds labels. Numbers to regress on are floats, or too many."""
+    """Return y if it is class labels. Regression targets are floats, or many values."""
     if y is None or not np.issubdtype(y.dtype, np.integer):
         return None
     return y if 2 <= len(np.unique(y)) <= 50 else None
 
 
 def hold_out(
-    data: Data, seed: int, max_rows: int = 5000, standardise: bool = True
-) -> HeldOut:
-    """Draw at most ``max_rows``, hold out 30 % (whole blocks), standardise columns."""
-    rows = np.arange(len(data.X))
-    if len(rows) > max_rows:
-        rows = np.random.default_rng(seed).choice(rows, max_rows, replace=False)
-    train, test = _split_rows(rows, data.groups, seed)
+    data: Data, seed: int, max_samples: int = 5000, standardise: bool = True
+) -> Split:
+    """Draw at most ``max_samples``, hold out 30 % (by blocks), standardise features."""
+    drawn = np.arange(len(data.X))
+    if len(drawn) > max_samples:
+        drawn = np.random.default_rng(seed).choice(drawn, max_samples, replace=False)
+    train, test = _split(drawn, data.groups, seed)
     train = train[: data.max_train]
-    # Held-out errors near 1e-9 count, so float64 from here.
+    # float64, because held-out errors near 1e-9 are compared.
     scaler = StandardScaler(with_mean=standardise, with_std=standardise)
     scaler.fit(data.X[train].astype(np.float64))
-    X_train, X_test = (scaler.transform(data.X[r].astype(float)) for r in (train, test))
+    X_train, X_test = (scaler.transform(data.X[i].astype(float)) for i in (train, test))
     if data.y is None:
-        return HeldOut(X_train, X_test, None, None)
-    return HeldOut(X_train, X_test, data.y[train], data.y[test])
+        return Split(X_train, X_test, None, None)
+    return Split(X_train, X_test, data.y[train], data.y[test])
 
 
-def _split_rows(rows: np.ndarray, groups: np.ndarray | None, seed: int):
+def _split(drawn: np.ndarray, groups: np.ndarray | None, seed: int):
     if groups is None:
-        return train_test_split(rows, test_size=0.3, random_state=seed)
+        return train_test_split(drawn, test_size=0.3, random_state=seed)
     splitter = GroupShuffleSplit(n_splits=1, test_size=0.3, random_state=seed)
-    train, test = next(splitter.split(rows, groups=groups[rows]))
-    return rows[train], rows[test]
+    train, test = next(splitter.split(drawn, groups=groups[drawn]))
+    return drawn[train], drawn[test]

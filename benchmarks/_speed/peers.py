@@ -1,26 +1,25 @@
 """Peers of ``speed.py`` and its parts (a) and (b), which compare with them.
 
-At equal net, the layers are d-64-8-64-d and the loss is the squared error:
+In (a) the layers are d-64-8-64-d and the loss is the squared error:
 
 bare loop
-    What a torch expert writes by hand: SiLU, whole batches indexed from one tensor, fused
-    AdamW, a cosine schedule. The networks of skorch and pythae have the same layers.
+    A plain torch loop: SiLU, batches indexed from one tensor, fused AdamW, a cosine
+    schedule. The networks of skorch and pythae have the same layers.
 skorch
-    ``NeuralNetRegressor`` with torch's AdamW as it comes, and again with the fused one.
+    ``NeuralNetRegressor`` with torch's default AdamW, and again with the fused one.
 PyOD
     ``AutoEncoder(hidden_neuron_list=[64, 8])`` without batch norm, dropout and scaling.
-    It has no SiLU, and puts its activation behind the code, too: here a ReLU, which
-    costs less; "skae, ReLU" is the equal net. Its ``fit`` ends with scores of the
-    training rows.
+    It has no SiLU, and applies its activation to the code, too: here a ReLU, which costs
+    less; "skae, ReLU" is the equal network. Its ``fit`` also scores the training samples.
 pythae
     ``AE`` with encoder and decoder of the same layers, trained by ``BaseTrainer`` without
-    its progress bar and log. It keeps the best model and writes it to a folder.
+    its progress bar and log. It writes the best model to a folder.
 MLPRegressor
-    Hidden layers (64, 8, 64) with ReLU, behind the code, too.
+    Hidden layers (64, 8, 64) with ReLU, after the code, too.
 
-With their defaults, only the width of the code is set: ``hidden_neuron_list=[64, 8]`` in
-PyOD and ``latent_dim=8`` in pythae. The output of pythae's default decoder is a sigmoid,
-so rows are scaled to [0, 1] for it, and its reconstructions back.
+In (b) only the width of the code is set: ``hidden_neuron_list=[64, 8]`` in PyOD and
+``latent_dim=8`` in pythae. The output of pythae's default decoder is a sigmoid, so
+samples are scaled to [0, 1] for it, and its reconstructions are scaled back.
 """
 
 import importlib.util
@@ -49,11 +48,11 @@ K = 8
 N_FEATURES = 50
 WIDTH = 64
 RATE = 1e-3
-OPTIONAL = {"PyOD": "pyod", "pythae": "pythae"}  # and the packages they come in
+OPTIONAL = {"PyOD": "pyod", "pythae": "pythae"}  # peer: package
 
 
-def make_rows(n_samples: int, n_features: int = N_FEATURES) -> np.ndarray:
-    """Return rows near a curved surface of 10 dimensions, float32, standardised."""
+def make_samples(n_samples: int, n_features: int = N_FEATURES) -> np.ndarray:
+    """Return samples near a curved surface of 10 dimensions, float32, standardised."""
     generator = np.random.default_rng(0)
     codes = generator.standard_normal((n_samples, 10), dtype=np.float32)
     directions = generator.standard_normal((10, n_features), dtype=np.float32)
@@ -70,7 +69,7 @@ def without_missing(fits: dict[str, Callable]) -> dict[str, Callable]:
     return {name: fit for name, fit in fits.items() if name not in missing()}
 
 
-# Fits at equal net: of X, in batches, over epochs.
+# Fits with equal networks.
 
 
 def equal_fits() -> dict[str, Callable]:
@@ -186,7 +185,7 @@ def fit_pythae(X: np.ndarray, batch_size: int, epochs: int) -> None:
 
 
 def train_pythae(x: torch.Tensor, k: int, encoder=None, decoder=None, **options):
-    """Return the trained model; without encoder and decoder pythae makes its own."""
+    """Return the trained model; None is the encoder or decoder of pythae."""
     from pythae.models import AE, AEConfig
 
     config = AEConfig(input_dim=(x.shape[1],), latent_dim=k)
@@ -200,7 +199,7 @@ def run_pythae(model, x: torch.Tensor, **options) -> None:
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    logging.disable(logging.INFO)  # each of its modules sets a level of its own
+    logging.disable(logging.INFO)  # pythae's modules set their own levels
     with tempfile.TemporaryDirectory() as folder:
         BaseTrainer(
             model,
@@ -215,22 +214,22 @@ def fit_mlp(X: np.ndarray, batch_size: int, epochs: int) -> None:
         learning_rate_init=RATE,
         batch_size=batch_size,
         max_iter=epochs,
-        # Else a plateau of the training loss ends it before its epochs are over.
+        # Otherwise a plateau of the training loss ends training before max_iter.
         tol=0,
         n_iter_no_change=epochs,
         random_state=0,
     )
     with warnings.catch_warnings():
-        # It warns that max_iter was reached, and here that is the budget to spend.
+        # max_iter is the budget, and reaching it is intended.
         warnings.simplefilter("ignore", ConvergenceWarning)
         mlp.fit(X, X)
 
 
-# Fits with defaults: of X, with k components, from a seed.
+# Fits with defaults.
 
 
 def default_fits() -> dict[str, Callable]:
-    """Return by name ``fit(X, k, seed)``, which returns a function that reconstructs."""
+    """Return by name ``fit(X, k, seed)``, which returns a reconstruction function."""
     return without_missing({"PyOD": fit_default_pyod, "pythae": fit_default_pythae})
 
 
@@ -278,7 +277,7 @@ def fit_epochs(X: np.ndarray, k: int, seed: int, max_iter: int | str) -> Callabl
 # The comparisons.
 
 
-def take_turns(calls: dict, repeats: int, clock: Callable = time.process_time) -> dict:
+def time_calls(calls: dict, repeats: int, clock: Callable = time.process_time) -> dict:
     """Return by name the median seconds of a call; each repeat calls all of them."""
     seconds = {name: [] for name in calls}
     for _ in range(repeats):
@@ -290,12 +289,12 @@ def take_turns(calls: dict, repeats: int, clock: Callable = time.process_time) -
 
 
 def compare_fits(X: np.ndarray, batch_size: int, epochs: int, repeats: int) -> list[dict]:
-    """Time fits at equal net."""
+    """Time fits with equal networks."""
     fits = equal_fits()
-    for fit in fits.values():  # what is compiled or loaded late is so now
+    for fit in fits.values():  # compiles and imports before the timing
         fit(X, batch_size, 1)
     calls = {name: partial(fit, X, batch_size, epochs) for name, fit in fits.items()}
-    seconds = take_turns(calls, repeats)
+    seconds = time_calls(calls, repeats)
     rows = []
     for method, value in seconds.items():
         setting = f"batch {batch_size}, {epochs} epochs"
@@ -306,10 +305,10 @@ def compare_fits(X: np.ndarray, batch_size: int, epochs: int, repeats: int) -> l
 
 
 def compare_defaults(name: str, max_iters: tuple, repeats: int) -> list[dict]:
-    """Judge the peers' defaults on a data set, and find our cheapest fit as good."""
+    """Evaluate the peers' defaults, and skae's cheapest fit of at most their error."""
     data = datasets.hold_out(datasets.load(name), seed=0)
     ours = {m: partial(fit_epochs, max_iter=m) for m in max_iters}
-    measured = judge({"PCA": fit_pca, **default_fits(), **ours}, data, repeats)
+    measured = evaluate({"PCA": fit_pca, **default_fits(), **ours}, data, repeats)
     rows = []
 
     def add(method: str, setting: str, result, ratio: float = np.nan) -> None:
@@ -333,10 +332,10 @@ def compare_defaults(name: str, max_iters: tuple, repeats: int) -> list[dict]:
     return rows
 
 
-def judge(fits: dict, data: datasets.HeldOut, repeats: int) -> dict:
+def evaluate(fits: dict, data: datasets.Split, repeats: int) -> dict:
     """Return by name the medians over seeds of CPU seconds and held-out error."""
     results = {name: [] for name in fits}
-    for fit in fits.values():  # what is compiled or loaded late is so now
+    for fit in fits.values():  # compiles and imports before the timing
         fit(data.X_train[:100], K, 0)
     for seed in range(repeats):
         for name, fit in fits.items():

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from _speed.peers import N_FEATURES, K, make_rows, take_turns
+from _speed.peers import N_FEATURES, K, make_samples, time_calls
 from _speed.report import make_row
 from skae import AutoencoderTransformer
 
 STATUS = Path("/proc/self/status")
 
 
-# (f) Memory, each time in a fresh process.
+# (f) Memory, in a fresh process for each fit.
 
 
 def measure_memory(plan) -> list[dict]:
@@ -44,11 +44,11 @@ def measure_memory(plan) -> list[dict]:
 
 
 def fit_array(n_samples: int, n_features: int, max_iter) -> tuple[int, float, int]:
-    return fit_watched(make_rows(n_samples, n_features).astype(np.float64), max_iter)
+    return fit_monitored(make_samples(n_samples, n_features).astype(np.float64), max_iter)
 
 
 def fit_memmap(n_samples: int, n_features: int, max_iter) -> tuple[int, float, int]:
-    chunk = make_rows(min(n_samples, 100_000), n_features)
+    chunk = make_samples(min(n_samples, 100_000), n_features)
     with tempfile.TemporaryDirectory(prefix="skae_benchmark_") as folder:
         path = Path(folder) / "X"
         with path.open("wb") as file:
@@ -56,29 +56,29 @@ def fit_memmap(n_samples: int, n_features: int, max_iter) -> tuple[int, float, i
                 chunk.tofile(file)
         del chunk
         X = np.memmap(path, np.float32, "r").reshape(-1, n_features)
-        return fit_watched(X, max_iter)
+        return fit_monitored(X, max_iter)
 
 
-def fit_watched(X: np.ndarray, max_iter: int | str) -> tuple[int, float, int]:
-    """Return the peak of private bytes beyond those before, CPU seconds, bytes of X."""
+def fit_monitored(X: np.ndarray, max_iter: int | str) -> tuple[int, float, int]:
+    """Return the peak increase of private bytes, CPU seconds and the bytes of X."""
     torch.set_num_threads(1)
     AutoencoderTransformer(K, max_iter=1, random_state=0).fit(X[:200])
     before = private_bytes()
     peaks = [before]
     done = threading.Event()
 
-    def watch() -> None:
+    def poll() -> None:
         while not done.wait(0.005):
             peaks[0] = max(peaks[0], private_bytes())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    thread = threading.Thread(target=poll)
+    thread.start()
     start = time.process_time()
     try:
         AutoencoderTransformer(K, max_iter=max_iter, random_state=0).fit(X)
     finally:
         done.set()
-        watcher.join()
+        thread.join()
     return peaks[0] - before, time.process_time() - start, X.nbytes
 
 
@@ -91,18 +91,18 @@ def private_bytes() -> int:
 
 
 def time_search(plan) -> list[dict]:
-    X = make_rows(plan.search_rows, 20)
+    X = make_samples(plan.search_rows, 20)
     n_candidates = count_candidates(X, plan)
     searches = {n: partial(search, X, n_candidates, n_jobs=n) for n in (1, 2)}
-    search(X[:100], 4, n_jobs=2)  # the pool's processes load their code
+    search(X[:100], 4, n_jobs=2)  # warms up the pool
 
-    def search_crowded() -> None:
+    def search_under_load() -> None:
         with busy_processes(max(1, joblib.cpu_count() - 1)):
             searches[2]()
 
     calls = {"n_jobs=1": searches[1], "n_jobs=2": searches[2]}
-    calls["n_jobs=2, busy cores"] = search_crowded
-    seconds = take_turns(calls, plan.repeats, time.perf_counter)
+    calls["n_jobs=2, busy cores"] = search_under_load
+    seconds = time_calls(calls, plan.repeats, time.perf_counter)
     rows = []
     for setting, value in seconds.items():
         how = f"{setting}, {3 * n_candidates} fits"
@@ -113,9 +113,9 @@ def time_search(plan) -> list[dict]:
 
 
 def count_candidates(X: np.ndarray, plan) -> int:
-    """Return how many candidates keep one process busy for as long as planned."""
+    """Return the number of candidates for the planned time in one process."""
     calls = {"one": partial(search, X, 1, n_jobs=1)}
-    return max(2, round(plan.search_seconds / take_turns(calls, 2)["one"]))
+    return max(2, round(plan.search_seconds / time_calls(calls, 2)["one"]))
 
 
 def search(X: np.ndarray, n_candidates: int, n_jobs: int) -> GridSearchCV:

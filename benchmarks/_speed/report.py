@@ -1,4 +1,4 @@
-"""What ``speed.py`` writes and shows: rows of one CSV, tables, and a figure."""
+"""CSV rows, tables and figure of ``speed.py``."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ COLUMNS = (
     *("metric", "value", "ratio"),
 )
 TITLES = {
-    "a": ("Fit at equal net, batch size and epochs", "CPU time / skae's"),
+    "a": ("Fit with equal networks, batch size and epochs", "CPU time / skae's"),
     "b": ("Time to the held-out error of a peer's defaults", "CPU time / the peer's"),
-    "c": ("Members trained side by side", "CPU time / one member's"),
+    "c": ("Restarts in one stacked module", "CPU time / one restart's"),
     "d": ("Growth of the cost of fit", ""),
     "e": ("Transform", "throughput / the bare forward pass's, latency / PCA's"),
     "f": ("Peak private memory of fit", "memory / the size of X"),
@@ -34,7 +34,7 @@ def make_row(
     value: float,
     ratio: float = np.nan,
 ) -> dict:
-    """Return a row of the CSV; the ratio is the one that :data:`TITLES` names."""
+    """Return a row of the CSV; :data:`TITLES` describes the ratio."""
     cells = (part, method, setting, *shape, k, metric, value, ratio)
     return dict(zip(COLUMNS, cells, strict=True))
 
@@ -51,7 +51,7 @@ def print_part(frame: pd.DataFrame, part: str) -> None:
         "ratio",
         caption=f"ratio: {ratio}" if ratio else None,
     )
-    table.columns[1].justify = "left"  # the method, words as well
+    table.columns[1].justify = "left"  # the method, text
     keys = ["setting", "method", "n_rows", "n_features", "n_components"]
     for key, group in rows.groupby(keys, sort=False):
         values = group.set_index("metric")["value"].reindex(metrics)
@@ -111,7 +111,7 @@ def draw_parts(panel: Axes, rows: pd.DataFrame) -> None:
 
 
 def draw_bars(panel: Axes, rows: pd.DataFrame, limit: float = np.nan) -> None:
-    """Draw a bar per ratio, its number beside it, and the target as a dotted line."""
+    """Draw a bar with its number per ratio, and the target as a dotted line."""
     if rows.empty:  # no peer is installed
         return
     names = (rows["method"] + " " + rows["setting"]).tolist()
@@ -128,16 +128,16 @@ def draw_bars(panel: Axes, rows: pd.DataFrame, limit: float = np.nan) -> None:
     panel.margins(x=0.15)
 
 
-def draw_members(panel: Axes, rows: pd.DataFrame) -> None:
+def draw_restarts(panel: Axes, rows: pd.DataFrame) -> None:
     ratios = rows.dropna(subset="ratio")
-    members = ratios["setting"].str.split("=").str[1].astype(int)
-    panel.plot(members, ratios["ratio"], "o-", color="tab:blue", label="skae")
-    panel.plot(members, members, "--", color="black", linewidth=1, label="one by one")
-    set_log_axes(panel, "members", TITLES["c"][1])
+    restarts = ratios["setting"].str.split("=").str[1].astype(int)
+    panel.plot(restarts, ratios["ratio"], "o-", color="tab:blue", label="skae")
+    panel.plot(restarts, restarts, "--", color="black", linewidth=1, label="sequential")
+    set_log_axes(panel, "restarts (n_init)", TITLES["c"][1])
 
 
 def draw_scaling(panel: Axes, rows: pd.DataFrame) -> None:
-    """Draw CPU time against n, d and k, each of which has a range of its own."""
+    """Draw CPU time against n, d and k, each over its own range."""
     exponents = rows[rows["metric"] == "exponent"].set_index("setting")["value"]
     seconds = rows[rows["metric"] == "cpu_seconds"]
     axes = {"n": "n_rows", "d": "n_features", "k": "n_components"}
@@ -160,7 +160,7 @@ def draw_memory(panel: Axes, rows: pd.DataFrame) -> None:
     for setting, line in rows.groupby("setting", sort=False):
         panel.plot(sizes[line.index], line["value"], "o-", label=str(setting))
     panel.plot(sizes, sizes, "--", color="black", linewidth=1, label="size of X")
-    set_log_axes(panel, "size of X, MB", "peak beyond X, MB")
+    set_log_axes(panel, "size of X, MB", "peak increase, MB")
 
 
 def set_log_axes(panel: Axes, x: str, y: str) -> None:
@@ -174,7 +174,7 @@ def set_log_axes(panel: Axes, x: str, y: str) -> None:
 DRAWINGS = {
     "a": draw_fits,
     "b": draw_quality,
-    "c": draw_members,
+    "c": draw_restarts,
     "d": draw_scaling,
     "e": draw_transform,
     "f": draw_memory,

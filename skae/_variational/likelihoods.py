@@ -15,7 +15,7 @@ NOISE_FLOOR = 1e-3
 class Gaussian(nn.Module):
     """Independent normal features with the reconstruction as mean.
 
-    A feature that was constant in training has no density and is left out.
+    A feature that was constant in training has no density and is ignored.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from skae.displays._data import to_array
-from skae.displays._projection import is_quantity, neighbour_score, project
+from skae.displays._projection import is_quantity, neighbor_score, project
 from skae.displays._style import (
     BLUE,
     class_style,
@@ -157,8 +157,8 @@ class LatentDisplay:
         if y is not None:
             labels = np.asarray(y)
             _check_labels(labels, len(codes))
-            drawn = None if places is codes else neighbour_score(places, labels)
-            scores = neighbour_score(codes, labels), drawn
+            drawn = None if places is codes else neighbor_score(places, labels)
+            scores = neighbor_score(codes, labels), drawn
         display = cls(
             places,
             axis_names=names,

@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 METHODS = "auto", "pca", "tsne", "umap"
-N_NEIGHBOURS = 5
+N_NEIGHBORS = 5
 MAX_LABELS = 20  # more distinct numbers than this are a continuous target
 
 
@@ -52,19 +52,19 @@ def is_quantity(y: np.ndarray) -> bool:
     return not whole or len(np.unique(y)) > MAX_LABELS
 
 
-def neighbour_score(codes: np.ndarray, y: np.ndarray) -> float | None:
+def neighbor_score(codes: np.ndarray, y: np.ndarray) -> float | None:
     """Five-fold accuracy, or R2, of y predicted by the five nearest codes.
 
     None if there are too few samples.
     """
-    if len(codes) < 2 * N_NEIGHBOURS:
+    if len(codes) < 2 * N_NEIGHBORS:
         return None
     folds = KFold(5, shuffle=True, random_state=0)
     if not is_quantity(y):
-        model = KNeighborsClassifier(N_NEIGHBOURS)
+        model = KNeighborsClassifier(N_NEIGHBORS)
         predicted = cross_val_predict(model, codes, _to_numbers(y), cv=folds)
         return float((predicted == _to_numbers(y)).mean())
-    predicted = cross_val_predict(KNeighborsRegressor(N_NEIGHBOURS), codes, y, cv=folds)
+    predicted = cross_val_predict(KNeighborsRegressor(N_NEIGHBORS), codes, y, cv=folds)
     total = np.square(y - y.mean()).sum()
     return float(1 - np.square(y - predicted).sum() / total) if total > 0 else None
 

@@ -44,7 +44,7 @@ class ReconstructionDisplay:
         Converts samples of a table to the units of the figure; ``label`` is the name of
         the units.
 
-    row_names, feature_names : list of str
+    sample_names, feature_names : list of str
         Names of the samples and of the features.
 
     image_shape : tuple of int or None, default=None
@@ -89,12 +89,12 @@ class ReconstructionDisplay:
     """
 
     def __init__(
-        self, X, X_reconstructed, *, units, row_names, feature_names, image_shape=None
+        self, X, X_reconstructed, *, units, sample_names, feature_names, image_shape=None
     ):
         self.X = X
         self.X_reconstructed = X_reconstructed
         self.units = units
-        self.row_names = row_names
+        self.sample_names = sample_names
         self.feature_names = feature_names
         self.image_shape = image_shape
 
@@ -182,7 +182,7 @@ class ReconstructionDisplay:
             reconstructed[: len(original)],
             # Images are not standardised; X may be large.
             units=None if image_shape else Units.of_samples(to_array(X)),
-            row_names=sample_names(X)[: len(reconstructed)],
+            sample_names=sample_names(X)[: len(reconstructed)],
             feature_names=names,
             image_shape=image_shape,
         )
@@ -233,7 +233,7 @@ class ReconstructionDisplay:
         self.axes_ = make_panels(ax, size, 1, n_samples)
         for number, panel in enumerate(self.axes_):
             self._draw_sample(panel, before[number, shown], after[number, shown])
-            name, mse = self.row_names[number], write(self.errors_[number])
+            name, mse = self.sample_names[number], write(self.errors_[number])
             error = f"sample {name},\nMSE {mse}"
             panel.set_title(error, fontsize=10)
             panel.set_xlim(*with_margin(np.stack([before, after])[..., shown]))

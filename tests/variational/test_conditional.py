@@ -70,7 +70,7 @@ def test_initial_model_of_continuous_y_is_a_linear_regression():
 
 
 def test_initial_predictions_are_those_of_linear_discriminant_analysis(iris):
-    """LDA is the initial model when classes have one covariance matrix."""
+    """Both share one covariance; with n_components=n_features they would be equal."""
     X, y = iris
     lda = LinearDiscriminantAnalysis(solver="lsqr").fit(X, y)
 

@@ -46,7 +46,7 @@ untrained = partial(
     VAETransformer, max_iter=1, learning_rate=1e-12, early_stopping=False, random_state=0
 )
 ignore_collapse = pytest.mark.filterwarnings("ignore::skae.exceptions.CollapseWarning")
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("SKAE_DATA", REPOSITORY / ".." / "shared" / "data"))
 DATA = {"wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
 
@@ -297,9 +297,9 @@ def test_a_frozen_encoder_keeps_the_initial_weights(X):
     codes = frozen.fit(X).transform(X)
 
     # The basis permutes components.
-    start = untrained(2).fit(X).transform(X)
+    initial = untrained(2).fit(X).transform(X)
     assert_allclose(
-        np.sort(np.abs(codes).sum(0)), np.sort(np.abs(start).sum(0)), rtol=1e-4
+        np.sort(np.abs(codes).sum(0)), np.sort(np.abs(initial).sum(0)), rtol=1e-4
     )
 
 
@@ -651,7 +651,7 @@ def test_partial_fit_improves_incrementally(X):
     assert scores[-1] > PCA(2).fit(X).score(X)
 
 
-def test_noise_variance_is_calibrated_on_validation_data():
+def test_noise_variance_matches_errors_on_new_samples():
     """With few samples, residuals are smaller in training than on new samples."""
     rng = np.random.RandomState(0)
     X = np.tanh(rng.normal(size=(900, 4)) @ rng.normal(size=(4, 60)))
