@@ -11,7 +11,8 @@ from skae._adversarial.divergences import DIVERGENCES
 from skae._adversarial.module import PriorMatchedModule
 from skae._adversarial.net import AdversarialNet, MatchingLoss
 from skae._adversarial.priors import Mixture, Normal, SwissRoll
-from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
+from skae._base.estimator import AT_LEAST_ONE
+from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._base.sampling import GenerativeMixin
 from skae._data.conditions import fit_labels
 from skae._data.dataset import Dataset
@@ -19,11 +20,10 @@ from skae._data.statistics import Statistics
 from skae._nn.code_basis import CodeBasis
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
-from skae.losses import LOSSES, ReconstructionLoss
 
 
 @documented
-class AdversarialAE(GenerativeMixin, BaseAutoencoder):
+class AdversarialAE(GenerativeMixin, ReconstructionAutoencoder):
     """Adversarial autoencoder (AAE, Wasserstein autoencoder) for synthetic data.
 
     Prefer it to :class:`VAETransformer` when the distribution of the codes matters: a
@@ -105,16 +105,14 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
     """
 
     _net_class = AdversarialNet
-    _likelihood_parameter = "loss"
-    _private_state = (*BaseAutoencoder._private_state, "_labels")
+    _private_state = (*ReconstructionAutoencoder._private_state, "_labels")
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **ReconstructionAutoencoder._parameter_constraints,
         "prior": [StrOptions({"normal", "mixture", "swiss_roll"})],
         "divergence": [StrOptions(set(DIVERGENCES))],
         "n_modes": [AT_LEAST_ONE],
         "conditional": ["boolean"],
-        "loss": [StrOptions(set(LOSSES))],
     }
 
     def __init__(
@@ -225,14 +223,11 @@ class AdversarialAE(GenerativeMixin, BaseAutoencoder):
 
     def _make_criterion(self, module: PriorMatchedModule) -> nn.Module:
         return MatchingLoss(
-            ReconstructionLoss(self.loss, module.target_spread),
+            super()._make_criterion(module),
             module.prior,
             self.divergence,
             float(module.linear_error),
         )
-
-    def _describe_architecture(self, dataset: Dataset) -> dict:
-        return {**super()._describe_architecture(dataset), "loss": self.loss}
 
     def _provisional(self, net: AdversarialNet) -> dict:
         return {**super()._provisional(net), "_labels": self._labels}

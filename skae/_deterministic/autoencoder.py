@@ -5,19 +5,16 @@ Science 313, 2006.
 """
 
 import numpy as np
-from torch import nn
 
-from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
-from skae._data.dataset import Dataset
+from skae._base.estimator import AT_LEAST_ONE
+from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._utils.docstrings import documented
-from skae._utils.sklearn_compat import StrOptions
 from skae._utils.warnings import warn_caller
 from skae.exceptions import OvercompleteWarning
-from skae.losses import LOSSES, ReconstructionLoss
 
 
 @documented
-class AutoencoderTransformer(BaseAutoencoder):
+class AutoencoderTransformer(ReconstructionAutoencoder):
     """Autoencoder for nonlinear dimensionality reduction, initialised at PCA.
 
     Prefer it to :class:`sklearn.decomposition.PCA` for a lower reconstruction error from
@@ -83,11 +80,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     """
 
     _orders_codes = True
-    _likelihood_parameter = "loss"
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES))],
+        **ReconstructionAutoencoder._parameter_constraints,
         "n_init": [AT_LEAST_ONE],
     }
 
@@ -137,12 +132,6 @@ class AutoencoderTransformer(BaseAutoencoder):
     @property
     def _n_initializations(self) -> int:
         return self.n_init
-
-    def _make_criterion(self, module: nn.Module) -> nn.Module:
-        return ReconstructionLoss(self.loss, module.target_spread)
-
-    def _describe_architecture(self, dataset: Dataset) -> dict:
-        return {**super()._describe_architecture(dataset), "loss": self.loss}
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)

@@ -10,21 +10,20 @@ from numbers import Real
 import numpy as np
 from torch import nn
 
-from skae._base.estimator import BaseAutoencoder
+from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
 from skae._deterministic.jacobian import ContractiveLoss, ContractiveModule
 from skae._nn.autoencoder import AutoencoderModule
 from skae._utils.docstrings import documented
-from skae._utils.sklearn_compat import Interval, StrOptions
-from skae.losses import LOSSES, ReconstructionLoss
+from skae._utils.sklearn_compat import Interval
 
 # Margin of the training range, in standard deviations of the noise: nearly all of it.
 N_DEVIATIONS = 4
 
 
 @documented
-class ContractiveAE(BaseAutoencoder):
+class ContractiveAE(ReconstructionAutoencoder):
     """Contractive autoencoder (CAE): codes that are robust to small input changes.
 
     Prefer it to :class:`AutoencoderTransformer` when codes are compared with each other
@@ -94,12 +93,10 @@ class ContractiveAE(BaseAutoencoder):
     """
 
     _orders_codes = True
-    _likelihood_parameter = "loss"
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **ReconstructionAutoencoder._parameter_constraints,
         "penalty": [Interval(Real, 0, None, closed="left")],
-        "loss": [StrOptions(set(LOSSES))],
     }
 
     def __init__(
@@ -158,7 +155,7 @@ class ContractiveAE(BaseAutoencoder):
         return ContractiveModule(**self._make_components(statistics))
 
     def _make_criterion(self, module: nn.Module) -> nn.Module:
-        reconstruction = ReconstructionLoss(self.loss, module.target_spread)
+        reconstruction = super()._make_criterion(module)
         return ContractiveLoss(reconstruction, self.penalty)
 
     def _describe_architecture(self, dataset: Dataset) -> dict:

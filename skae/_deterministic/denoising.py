@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skae._base import code_basis
-from skae._base.estimator import BaseAutoencoder
+from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._base.transformer import FLOATS
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe_basis, describe_pairs
@@ -22,7 +22,6 @@ from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.scaling import Standardizer
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
-from skae.losses import LOSSES, ReconstructionLoss
 
 # Number of corrupted copies of small data, to which the linear denoiser is fitted.
 N_COPIES = 20
@@ -55,7 +54,7 @@ class DenoisingModule(AutoencoderModule):
 
 
 @documented
-class DenoisingAE(BaseAutoencoder):
+class DenoisingAE(ReconstructionAutoencoder):
     """Denoising autoencoder (DAE): reconstructs clean samples from corrupted ones.
 
     Prefer it to :class:`AutoencoderTransformer` when new samples are noisier than the
@@ -130,13 +129,11 @@ class DenoisingAE(BaseAutoencoder):
     """
 
     _orders_codes = True
-    _likelihood_parameter = "loss"
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **ReconstructionAutoencoder._parameter_constraints,
         "corruption": [StrOptions({*KINDS, "paired"}), callable],
         "noise_level": [Interval(Real, 0, None, closed="left"), tuple, list],
-        "loss": [StrOptions(set(LOSSES))],
     }
 
     def __init__(
@@ -290,12 +287,6 @@ class DenoisingAE(BaseAutoencoder):
     def _update_hyperparameters(self, module: nn.Module) -> None:
         if not self._is_paired:
             module.corruption.set(self.corruption, self._noise_levels)
-
-    def _make_criterion(self, module: nn.Module) -> nn.Module:
-        return ReconstructionLoss(self.loss, module.target_spread)
-
-    def _describe_architecture(self, dataset: Dataset) -> dict:
-        return {**super()._describe_architecture(dataset), "loss": self.loss}
 
     # Inference.
 

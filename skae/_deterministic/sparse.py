@@ -11,8 +11,9 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
+from skae._base.estimator import AT_LEAST_ONE
 from skae._base.initialization import common_spread, make_network
+from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._base.transformer import torch_dtype
 from skae._data.dataset import Batch, Dataset
 from skae._data.statistics import Statistics, describe
@@ -23,7 +24,6 @@ from skae._nn.scaling import Standardizer
 from skae._training.inference import apply, prepare
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
-from skae.losses import ReconstructionLoss
 
 MAX_COMPONENTS = 4096  # of "auto"
 CALIBRATION_SAMPLES, CALIBRATION_VALUES = 10_000, 2**26
@@ -35,7 +35,7 @@ RANDOM_SCALE = 1e-3  # initial length of encoder directions besides the principa
 
 
 @documented
-class SparseAE(BaseAutoencoder):
+class SparseAE(ReconstructionAutoencoder):
     """Sparse autoencoder (SAE): sparse coding with a learned overcomplete dictionary.
 
     Prefer it to :class:`sklearn.decomposition.DictionaryLearning` for many training
@@ -121,7 +121,7 @@ class SparseAE(BaseAutoencoder):
     """
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **ReconstructionAutoencoder._parameter_constraints,
         "n_components": [StrOptions({"auto"}), AT_LEAST_ONE],
         "n_active": [StrOptions({"auto"}), AT_LEAST_ONE],
         "sparsity": [StrOptions(set(SPARSITIES))],
@@ -249,11 +249,11 @@ class SparseAE(BaseAutoencoder):
 
     def _make_criterion(self, module: nn.Module) -> nn.Module:
         n_components, n_active = self._widths(len(module.inputs.mean))
-        reconstruction = ReconstructionLoss(self.loss, module.target_spread)
+        reconstruction = super()._make_criterion(module)
         return SparseLoss(reconstruction, self.sparsity, n_active / n_components)
 
     def _describe_architecture(self, dataset: Dataset) -> dict:
-        own = {"loss": self.loss, "sparsity": self.sparsity, "n_active": self.n_active}
+        own = {"sparsity": self.sparsity, "n_active": self.n_active}
         return {**super()._describe_architecture(dataset), **own}
 
     def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skae._base import code_basis
-from skae._base.estimator import AT_LEAST_ONE, BaseAutoencoder
+from skae._base.estimator import AT_LEAST_ONE
+from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._base.sampling import SamplingMixin, check_count
 from skae._data.conditions import fit_labels
 from skae._data.dataset import Dataset
@@ -38,14 +39,13 @@ from skae._vector_quantized.module import (
 )
 from skae._vector_quantized.prior_training import fit_prior
 from skae._vector_quantized.transformer_prior import TransformerPrior, sequence_nats
-from skae.losses import LOSSES, ReconstructionLoss
 
 MAX_CODES, SAMPLES_PER_CODE = 64, 20  # of "auto"
 MAX_CODE_DIM = 16
 
 
 @documented
-class VQVAE(SamplingMixin, BaseAutoencoder):
+class VQVAE(SamplingMixin, ReconstructionAutoencoder):
     """Vector-quantised variational autoencoder (VQ-VAE) with discrete codes (tokens).
 
     Prefer it to :class:`AutoencoderTransformer` to compress samples to a few bits, for
@@ -154,11 +154,10 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
     """
 
     _supports_partial_fit = False
-    _likelihood_parameter = "loss"
-    _private_state = (*BaseAutoencoder._private_state, "_labels")
+    _private_state = (*ReconstructionAutoencoder._private_state, "_labels")
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **ReconstructionAutoencoder._parameter_constraints,
         "n_codes": [StrOptions({"auto"}), AT_LEAST_ONE],
         "code_dim": [StrOptions({"auto"}), AT_LEAST_ONE],
         "shared_codebook": ["boolean"],
@@ -166,7 +165,6 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
         "commitment": [Interval(Real, 0, None, closed="left")],
         "prior": [StrOptions({"transformer"}), None],
         "conditional": ["boolean"],
-        "loss": [StrOptions(set(LOSSES))],
     }
 
     def __init__(
@@ -284,13 +282,13 @@ class VQVAE(SamplingMixin, BaseAutoencoder):
         return QuantizedModule(quantizer=quantizer, n_positions=n_positions, **components)
 
     def _make_criterion(self, module: QuantizedModule) -> nn.Module:
-        reconstruction = ReconstructionLoss(self.loss, module.target_spread)
+        reconstruction = super()._make_criterion(module)
         total = np.square(module.inputs.spread.cpu().numpy()).sum() or 1.0
         unit = float(module.basis.unit[0]) ** 2 / total
         return QuantizedLoss(reconstruction, self.commitment, unit)
 
     def _describe_architecture(self, dataset: Dataset) -> dict:
-        names = "loss", "n_codes", "code_dim", "shared_codebook"
+        names = "n_codes", "code_dim", "shared_codebook"
         own = {name: getattr(self, name) for name in names}
         return {**super()._describe_architecture(dataset), **own}
 
