@@ -249,12 +249,11 @@ class VQVAE(SamplingMixin, ReconstructionAutoencoder):
             )
 
     def _make_dataset(self, X: np.ndarray, y) -> Dataset:
-        known = getattr(self, "_labels", None) if self.warm_start else None
         vars(self).pop("classes_", None)
         self._labels = None
         if not self.conditional:
             return Dataset(X)
-        self._labels = fit_labels(X, y, type(self).__name__, known)
+        self._labels = fit_labels(X, y, type(self).__name__)
         self.classes_ = self._labels.classes
         return Dataset(X, condition=self._labels.encode(y, X.shape[0]))
 

@@ -548,3 +548,15 @@ def test_supports_pipelines_searches_and_pickles(digits):
     assert_array_equal(again.predict(X_test), search.predict(X_test))
     vq, vq_again = search.best_estimator_[1], again[1]
     assert_array_equal(vq_again.sample(3, random_state=0), vq.sample(3, random_state=0))
+
+
+def test_a_warm_start_takes_other_labels(digits):
+    """Codes do not depend on labels, and the prior is fitted anew."""
+    X, _, y = digits
+    y = np.arange(len(X)) % 3
+    fitted = quick(conditional=True, warm_start=True).fit(X, y)
+
+    fitted.fit(X, y + 5)
+
+    assert list(fitted.classes_) == [5, 6, 7]
+    assert fitted.sample(2, y=6).shape == (2, X.shape[1])
