@@ -238,7 +238,41 @@ class Builder:
         return self(n_in, n_out)
 
 
-SAME_BUILDERS = [
+def recursive(width):
+    def build(n_in, n_out, depth=1):
+        return build(n_in, n_out, 0) if depth else mlp(n_in, n_out, activation=width)
+
+    return build
+
+
+def with_a_module(width):
+    import torch as library
+
+    def build(n_in, n_out):
+        return library.nn.Sequential(
+            library.nn.Linear(n_in, width), library.nn.Linear(width, n_out)
+        )
+
+    return build
+
+
+def keyword_only(width):
+    return lambda n_in, n_out, *, width=width: mlp(
+        n_in, n_out, hidden_layer_sizes=(width,)
+    )
+
+
+class Cyclic(Builder):
+    def __init__(self, width):
+        super().__init__(width)
+        self.itself = [self]
+
+
+OTHER_BUILDERS = [
+    (recursive("relu"), recursive("tanh")),
+    (with_a_module(3), with_a_module(4)),
+    (keyword_only(3), keyword_only(4)),
+    (Cyclic(3), Cyclic(4)),
     (partial(mlp, hidden_layer_sizes=(8,)), partial(mlp, hidden_layer_sizes=(9,))),
     (partial(mlp, hidden_layer_sizes=[8]), partial(mlp, hidden_layer_sizes=[8, 8])),
     (closure(8), closure(9)),
@@ -249,7 +283,7 @@ SAME_BUILDERS = [
 ]
 
 
-@pytest.mark.parametrize("builder, other", SAME_BUILDERS)
+@pytest.mark.parametrize("builder, other", OTHER_BUILDERS)
 def test_a_builder_is_its_function_arguments_and_keywords(builder, other):
     from skae._base.architecture import describe_builder
 
