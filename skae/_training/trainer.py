@@ -139,20 +139,26 @@ class Trainer:
         seeds = [self.settings.seeds[i] for i in run.initializations]
         described = self.dataset if run.describes_all else train
         modules = self._make_modules(described, train, seeds)
-        criterion = self._make_criterion(modules[0], seeds[0])
         options = self._net_options(run, train)
         net_class = self.build.net_class
         if len(modules) > 1 and can_train_together(modules[0], net_class):
+            criterion = self._make_criterion(modules[0], seeds[0])
             nets = [EnsembleNet(modules, criterion, seeds=seeds, **options)]
         elif self.settings.online:
             options["optimizer_state"] = self.optimizer_state
-            nets = [OnlineNet(modules[0], criterion, seed=seeds[0], **options)]
+            nets = [self._make_net(OnlineNet, modules[0], seeds[0], options)]
         else:
             nets = [
-                net_class(module, copy.deepcopy(criterion), seed=seed, **options)
+                self._make_net(net_class, module, seed, options)
                 for module, seed in zip(modules, seeds, strict=True)
             ]
         return [trained for net in nets for trained in self._fit(net, run, train, valid)]
+
+    def _make_net(
+        self, net_class: type[AutoencoderNet], module: nn.Module, seed: int, options: dict
+    ) -> AutoencoderNet:
+        criterion = self._make_criterion(module, seed)
+        return net_class(module, criterion, seed=seed, **options)
 
     def _subset(self, places: np.ndarray | None) -> Dataset:
         return self.dataset if places is None else self.dataset.subset(places)
