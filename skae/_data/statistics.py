@@ -130,15 +130,15 @@ def describe(
     if standardized:
         scale = np.where(x.spread > 0, 1 / np.where(x.spread > 0, x.spread, 1.0), 0.0)
     shape = len(dataset), dataset.n_features
-    if iterates and not x.spread.any():
-        components = np.zeros((dataset.n_features, n_components))
-        deviations = np.zeros(n_components)
-    elif iterates:
+    if iterates:
         parts = partial(_parts, dataset)
         components, deviations = by_iteration(parts, shape, x.mean, scale, n_components)
     elif has_covariance:
         products = scale[:, None] * x.squares * scale
-        components, deviations = from_covariance(products, len(dataset), n_components)
+        chunks = partial(_centred_chunks, dataset, x.mean, scale)
+        components, deviations = from_covariance(
+            products, chunks, len(dataset), n_components
+        )
     else:
         values = dataset[:].x
 
@@ -336,3 +336,10 @@ def _parts(dataset: Dataset) -> Iterator:
         yield dataset.x if dataset.index is None else dataset.x[dataset.index]
     else:
         yield from (batch.x.double().numpy() for batch in dataset.chunks())
+
+
+def _centred_chunks(
+    dataset: Dataset, mean: np.ndarray, scale: np.ndarray
+) -> Iterator[np.ndarray]:
+    for batch in dataset.chunks():
+        yield (batch.x.double().numpy() - mean) * scale
