@@ -173,6 +173,9 @@ class ReconstructionLoss(nn.Module):
     tensor([0.9000, 0.1000])
     """
 
+    # The initial loss is the size of what there is to gain, and of the gradients.
+    sizes_gradients = True
+
     def __init__(self, loss: str, spread: Tensor):
         super().__init__()
         self.loss = loss

@@ -37,6 +37,9 @@ class LinearInitialization(NamedTuple):
     decoder_bias: Tensor | None
     input_range: Tensor  # (2, n_in) of the encoder: minimum and maximum in training
     code_range: Tensor | None = None  # the decoder's; None updates it in training
+    # What corrections are measured in, see LinearPath; None is 1.
+    code_correction: Tensor | None = None  # (n_components,)
+    output_correction: Tensor | None = None  # (n_outputs,)
 
 
 def make_components(
@@ -75,12 +78,14 @@ def make_components(
         weight, bias = to_logits(weight, torch.as_tensor(statistics.target_mean))
     else:
         weight = weight / (inputs if outputs is None else outputs).divisor
+    corrections = {} if bernoulli else _corrections(statistics, unit.numpy())
     initialization = LinearInitialization(
         encoder_weight=inputs.spread[:, None] * components / unit,
         encoder_bias=None,
         decoder_weight=weight,
         decoder_bias=bias,
         input_range=inputs(torch.as_tensor(statistics.training_range)),
+        **corrections,
     )
     sides = make_sides(networks, statistics.n_features, initialization)
     return {**sides, "inputs": inputs, "outputs": outputs, "basis": CodeBasis(unit)}
@@ -133,15 +138,27 @@ def make_sides(
     """
     start = initialization
     maps = {
-        "encoder": (start.encoder_weight, start.encoder_bias, start.input_range),
-        "decoder": (start.decoder_weight, start.decoder_bias, start.code_range),
+        "encoder": (
+            start.encoder_weight,
+            start.encoder_bias,
+            start.input_range,
+            start.code_correction,
+        ),
+        "decoder": (
+            start.decoder_weight,
+            start.decoder_bias,
+            start.code_range,
+            start.output_correction,
+        ),
     }
     sides = {}
-    for side, (weight, bias, known) in maps.items():
+    for side, (weight, bias, known, correction) in maps.items():
         network = make_network(networks, side, *weight.shape, n_features)
         if networks.init == "pca":
             gain = getattr(networks, side) is not None
-            network = LinearPath(network, weight, bias, training_range=known, gain=gain)
+            network = LinearPath(
+                network, weight, bias, training_range=known, gain=gain, unit=correction
+            )
         sides[side] = network
     return sides
 
@@ -215,6 +232,31 @@ def _code_unit(statistics: Statistics, init: str) -> np.ndarray:
     overall = np.sqrt(np.mean(np.square(statistics.spread))) or 1.0
     if init == "random":
         return np.full(statistics.n_components, overall)
-    # Directions beyond the rank, which only the network can use, get a unit, too.
-    floor = 1e-3 * (statistics.deviations[0] or overall)
-    return np.maximum(statistics.deviations, floor)
+    # A code that is a small difference of large terms must not be scaled up: in float32
+    # it is their rounding error. Directions beyond the rank, which only the network can
+    # use, get a unit, too.
+    terms = np.linalg.norm(statistics.spread[:, None] * statistics.components, axis=0)
+    found = statistics.deviations > 0
+    floor = np.where(found, terms, statistics.deviations[0] or overall)
+    return np.maximum(statistics.deviations, 1e-3 * floor)
+
+
+def _corrections(statistics: Statistics, unit: np.ndarray) -> dict[str, Tensor]:
+    """Units of the corrections: as large as what the linear map leaves.
+
+    A step of the optimiser then changes a code or a feature by as much as there is to
+    gain, also where the variance of one feature is a million times what is left.
+    """
+    maps = statistics.regression if statistics.is_paired else statistics.components.T
+    variance = statistics.target_spread**2
+    explained = np.square(statistics.deviations[:, None] * maps).sum(axis=0)
+    left = np.maximum(variance - explained, 0.0)
+    total = left.sum()
+    if total <= 1e-12 * variance.sum():  # nothing is left
+        return {}
+    mean = total / np.count_nonzero(variance)
+    outputs = np.sqrt(np.maximum(left, mean) / np.where(variance > 0, variance, np.inf))
+    return {
+        "code_correction": torch.as_tensor(np.minimum(np.sqrt(total) / unit, 1.0)),
+        "output_correction": torch.as_tensor(np.minimum(outputs, 1.0)),
+    }

@@ -94,6 +94,8 @@ class ContractiveLoss(nn.Module):
         Weight of the squared norm.
     """
 
+    sizes_gradients = True
+
     def __init__(self, reconstruction: ReconstructionLoss, penalty: float):
         super().__init__()
         self.reconstruction = reconstruction
@@ -188,21 +190,24 @@ class JacobianPath(Path):
 
     def vjp(self, gradient: Tensor) -> Tensor:
         self.output_gradient = gradient
-        curved = gradient if self.gain is None else gradient * self.gain
+        curved = gradient if self.factor is None else gradient * self.factor
         return self.stack.vjp(curved) + gradient @ self.total.mT
 
     def jvp(self, tangent: Tensor) -> Tensor:
         self.change_gradient = summed_outer_product(tangent, self.output_gradient)
         curved = self.stack.jvp(tangent)
-        if self.gain is not None:
+        if self.path.gain is not None:
             self.gain_gradient = (curved * self.output_gradient).sum((0, 1))
-            curved = curved * self.gain
+            if self.unit is not None:
+                self.gain_gradient *= self.path.unit
+        if self.factor is not None:
+            curved = curved * self.factor
         return curved + tangent @ self.total
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         into = super().backward(gradient, wanted)
-        self.gradient.add_(self.change_gradient, alpha=self.path.learning_rate_scale)
-        if self.gain is not None:
+        self.gradient.add_(self.change_gradient * self.rate)
+        if self.path.gain is not None:
             self.path.gain.grad += self.gain_gradient
         return into
 

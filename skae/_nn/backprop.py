@@ -173,7 +173,10 @@ class Path:
         self.path = path
         self.stack = self.stack_class(path.network)
         self.weight, self.change = path.weight.detach(), path.change.detach()
-        self.gain = None if path.gain is None else path.gain.detach().unsqueeze(-2)
+        self.unit = None if path.unit is None else path.unit.unsqueeze(-2)
+        self.rate = path.learning_rate_scale
+        if self.unit is not None:
+            self.rate = self.rate * self.unit
         self.product, self.add_product = PRODUCTS[self.change.dim()]
         self.gradient = path.change.grad
         self.bias = None if path.bias is None else path.bias.unsqueeze(-2)
@@ -181,28 +184,30 @@ class Path:
 
     def forward(self, x: Tensor) -> Tensor:
         self.x = x
-        self.total = torch.add(
-            self.weight, self.change, alpha=self.path.learning_rate_scale
-        )
+        self.total = self.weight + self.rate * self.change
+        self.factor = self.path.factor
         if self.training_range is not None:  # as update_range does, at half its cost
             low, high = x.aminmax(dim=-2)
             torch.minimum(self.training_range[0], low, out=self.training_range[0])
             torch.maximum(self.training_range[1], high, out=self.training_range[1])
         self.curved = curved = self.stack.forward(x)
-        if self.gain is not None:
-            curved = curved * self.gain
+        if self.factor is not None:
+            self.factor = self.factor.detach().unsqueeze(-2)
+            curved = curved * self.factor
         if self.bias is not None:
             curved = curved + self.bias
         return self.add_product(curved, x, self.total)
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
         self.product(self.x.mT, gradient, out=self.gradient)
-        if self.path.learning_rate_scale != 1.0:
-            self.gradient *= self.path.learning_rate_scale
+        self.gradient *= self.rate
         straight = gradient
-        if self.gain is not None:
+        if self.path.gain is not None:
             torch.sum(gradient * self.curved, -2, out=self.path.gain.grad)
-            gradient = gradient * self.gain
+            if self.unit is not None:
+                self.path.gain.grad *= self.path.unit
+        if self.factor is not None:
+            gradient = gradient * self.factor
         into = self.stack.backward(gradient, wanted)
         return self.add_product(into, straight, self.total.mT) if wanted else None
 

@@ -44,6 +44,10 @@ class LinearPath(DerivedBuffers):
         Multiply the network's output by a trained factor per output, initialised at 0.
         Without it the network must be zero-initialised, see :func:`zero_initialize`.
 
+    unit : Tensor of shape (n_out,), default=None
+        What the correction is measured in, in units of the output; None is 1. Steps of
+        an optimiser have a given size, which should be that of what the linear map misses.
+
     keeps_change : bool, default=False
         Map distant samples by the changed weight, and fade the network alone: for an
         encoder whose decoder has no linear map to fall back on.
@@ -66,6 +70,7 @@ class LinearPath(DerivedBuffers):
         *,
         training_range: Tensor | None = None,
         gain: bool = False,
+        unit: Tensor | None = None,
         keeps_change: bool = False,
     ):
         super().__init__()
@@ -84,6 +89,7 @@ class LinearPath(DerivedBuffers):
         remainder = weight.double() - weight.float().double()
         self.register_buffer("remainder", remainder.float().contiguous())
         self.register_buffer("bias", None if bias is None else bias.float())
+        self.register_buffer("unit", None if unit is None else unit.float())
         self.register_buffer("low", zeros(n_in))
         self.register_buffer("high", zeros(n_in))
         for name in self.derived:
@@ -123,7 +129,7 @@ class LinearPath(DerivedBuffers):
         if x.dtype == torch.float64:
             weight = weight + self.remainder
         if self.keeps_change:
-            weight = weight + self.learning_rate_scale * self.change
+            weight = weight + self.rate * self.change
         linear = x @ weight if self.bias is None else torch.addmm(self.bias, x, weight)
         if self.training:
             if self.tracks_range:
@@ -134,11 +140,24 @@ class LinearPath(DerivedBuffers):
 
     def _correction(self, x: Tensor) -> Tensor:
         curved = self.network(x)
-        if self.gain is not None:
-            curved = curved * self.gain
+        if self.factor is not None:
+            curved = curved * self.factor
         if self.keeps_change:
             return curved
-        return torch.addmm(curved, x, self.change, alpha=self.learning_rate_scale)
+        return torch.addmm(curved, x, self.rate * self.change)
+
+    @property
+    def rate(self) -> Tensor | float:
+        """Factor of the weight's change, per output."""
+        scale = self.learning_rate_scale
+        return scale if self.unit is None else scale * self.unit
+
+    @property
+    def factor(self) -> Tensor | None:
+        """Factor of the network's output, per output; None is 1."""
+        if self.gain is None or self.unit is None:
+            return self.unit if self.gain is None else self.gain
+        return self.gain * self.unit
 
     def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2

@@ -14,7 +14,9 @@ from torch import Tensor
 
 
 class FlatAdamW(torch.optim.Optimizer):
-    """AdamW, with the norm of the gradient bounded by 1.
+    """AdamW, with the norm of the gradient bounded.
+
+    The gradient is divided by ``unit``, or by its norm if that is larger.
 
     It is a torch optimiser, so that schedulers and skorch work with it, but it has one
     group, and :meth:`gather` must be called before the first step and whenever
@@ -55,6 +57,7 @@ class FlatAdamW(torch.optim.Optimizer):
     ):
         self.n_members = n_members
         self._gathered: list[Tensor] | None = None  # nothing has been gathered yet
+        self.unit: Tensor | None = None  # (n_members, 1); None is 1
         super().__init__(
             params,
             {
@@ -85,6 +88,8 @@ class FlatAdamW(torch.optim.Optimizer):
         n_members = self.n_members
         width = sum(parameter.numel() for parameter in trained) // n_members
         device = trained[0].device if trained else None
+        if self.unit is None:
+            self.unit = torch.ones(n_members, 1, device=device, dtype=torch.float32)
         self.values = torch.empty(n_members, width, device=device, dtype=torch.float32)
         self.gradient = torch.zeros_like(self.values)
         self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
@@ -123,7 +128,7 @@ class FlatAdamW(torch.optim.Optimizer):
     def step(self, closure: Callable | None = None) -> None:
         group = self.param_groups[0]
         norm = torch.linalg.vector_norm(self.gradient, dim=1, keepdim=True)
-        self.gradient.div_(norm.clamp_(min=1.0))
+        self.gradient.div_(torch.maximum(norm, self.unit))
         self.n_steps.add_(1)
         # What torch.optim.AdamW(fused=True) ends in. To get there by its public function
         # takes longer than the update.

@@ -24,6 +24,9 @@ from skae._training import schedule
 from skae._training.early_stopping import EarlyStopping, Validation
 from skae._training.inference import prepare
 
+# Below this share of the variance, gradients are rounding errors of float32.
+LEAST_UNIT = 1e-7
+
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -187,7 +190,12 @@ class AutoencoderNet(skorch.NeuralNet):
         self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
         batches = self.get_iterator(train, training=True)
         self._check()
-        initial_losses = self._train_losses(batches) if self.guarded else None
+        sized = getattr(self.criterion_, "sizes_gradients", False)
+        initial_losses = None
+        if self.guarded or sized:
+            initial_losses = self._train_losses(batches)
+        if sized:
+            self.optimizer_.unit = self._gradient_unit(initial_losses)
         try:
             self._run_epochs(batches, train, valid)
         except KeyboardInterrupt as interrupt:
@@ -270,6 +278,11 @@ class AutoencoderNet(skorch.NeuralNet):
         if batch.condition is None:
             return self.module_(batch.x)
         return self.module_(batch.x, batch.condition)
+
+    def _gradient_unit(self, losses: np.ndarray) -> Tensor:
+        """The size of a large gradient, one per member, given the initial losses."""
+        losses = np.clip(np.nan_to_num(losses, nan=1.0), LEAST_UNIT, 1.0)
+        return torch.tensor(losses, dtype=torch.float32, device=self.device)[:, None]
 
     def _done(self) -> float:
         """Share of the training that is done."""

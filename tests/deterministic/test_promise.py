@@ -41,6 +41,16 @@ def test_features_of_any_scale(exponent, unit, n_components, rotated, seed):
     assert error_over_pcas(X[:600], X[600:], n_components, max_iter=2) < 1.01
 
 
+@pytest.mark.parametrize("deviation", [1.0, 300.0, 3e4])
+def test_a_dominant_feature_does_not_hide_the_others(deviation):
+    """A curved surface beside a linear feature of whatever standard deviation."""
+    random_state = np.random.RandomState(0)
+    u, v = random_state.uniform(-1, 1, size=(2, 1200))
+    curved = np.stack([u, v, u**2, np.sin(3 * v), u * v], axis=1)
+    X = np.column_stack([curved, deviation * random_state.normal(size=len(u))])
+    assert error_over_pcas(X[:900], X[900:], 3) < 0.35
+
+
 @pytest.mark.parametrize("n", [8, 43])
 @pytest.mark.parametrize("n_repeats", [1, 5])
 @pytest.mark.parametrize("n_components", [1, 3])
