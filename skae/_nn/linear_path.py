@@ -46,7 +46,7 @@ class LinearPath(DerivedBuffers):
 
     unit : Tensor of shape (n_out,), default=None
         What the correction is measured in, in units of the output; None is 1. Steps of
-        an optimiser have a given size, which should be that of what the linear map misses.
+        an optimiser have a given size: it should be that of what the linear map misses.
 
     keeps_change : bool, default=False
         Map distant samples by the changed weight, and fade the network alone: for an

@@ -42,7 +42,7 @@ class EarlyStopping:
         self.read = read
         self.patience = patience
         self.validation = Validation([], [], [])
-        self.is_over = self.diverged = False
+        self.is_over = self.diverged = self.reverted = False
         self.n_misses = 0
         self._keep(step=0)
         self.initial = self.kept
@@ -80,5 +80,5 @@ class EarlyStopping:
 
     def restore_initial(self) -> None:
         """Load the initial weights."""
-        self.kept, self.kept_step = self.initial, 0
+        self.kept, self.kept_step, self.reverted = self.initial, 0, True
         self.restore()

@@ -27,6 +27,8 @@ from skae._training.inference import prepare
 # Below this share of the variance, gradients are rounding errors of float32.
 LEAST_UNIT = 1e-7
 
+ROUNDING = 1e-6  # relative error of a mean loss
+
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -48,6 +50,9 @@ class TrainedModule:
     diverged_at : int or None
         The step after which the loss was no longer finite.
 
+    reverted : bool
+        Whether the initial weights were kept because the others were worse.
+
     validation : Validation
         Validation losses; empty without a validation set.
 
@@ -66,6 +71,7 @@ class TrainedModule:
     n_steps: int
     best_step: int
     diverged_at: int | None
+    reverted: bool
     validation: Validation
     calibration: Tensor
     train_loss: float | None = None
@@ -350,7 +356,8 @@ class AutoencoderNet(skorch.NeuralNet):
             for stopper, loss, initial in zip(
                 self._stoppers, losses, initial_losses, strict=True
             ):
-                if loss > initial:
+                # Not if it is equal but for rounding; but if it is not finite.
+                if not loss <= initial + ROUNDING * abs(initial):
                     stopper.restore_initial()
         self._losses = self._train_losses(batches) if self.compares else None
         self.calibration_ = torch.ones(())
@@ -393,6 +400,7 @@ class AutoencoderNet(skorch.NeuralNet):
             n_steps=self.n_steps,
             best_step=stopper.kept_step,
             diverged_at=self.step_ if stopper.diverged else None,
+            reverted=stopper.reverted,
             validation=stopper.validation,
             calibration=self.calibration_,
             train_loss=None if self._losses is None else float(self._losses[member]),

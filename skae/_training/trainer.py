@@ -179,11 +179,15 @@ class Trainer:
         self.history += history
         results = net.finish()
         best = min(results, key=lambda trained: trained.validation.best)
+        problem = None
         if best.diverged_at is not None:
+            problem = f"The loss was no longer finite after step {best.diverged_at}"
+        elif best.reverted and not settings.early_stopping:
+            problem = "The loss was higher after training than before"
+        if problem is not None:
             self.divergence = (
-                f"The loss was no longer finite after step {best.diverged_at}; the "
-                f"weights of step {best.best_step} were kept. Lower learning_rate="
-                f"{settings.learning_rate}, or check X for extreme values."
+                f"{problem}; the weights of step {best.best_step} were kept. Lower "
+                f"learning_rate={settings.learning_rate}, or check X for extreme values."
             )
         return results
 
@@ -236,7 +240,7 @@ class Trainer:
             n_steps=n_steps,
             check_every=max(1, n_steps // N_CHECKS),
             patience=settings.patience,
-            guarded=settings.early_stopping,
+            guarded=not settings.online,
             repeats=run.repeats,
             compares=run.valid is None and len(run.initializations) > 1,
             cache=4 * train.n_values * len(train) <= CACHE_BELOW,
