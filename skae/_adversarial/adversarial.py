@@ -166,7 +166,7 @@ class AdversarialAE(GenerativeMixin, ReconstructionAutoencoder):
 
     # Fitting.
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, groups=None):
         """Fit the autoencoder to X.
 
         Parameters
@@ -176,6 +176,10 @@ class AdversarialAE(GenerativeMixin, ReconstructionAutoencoder):
 
         y : array-like of shape (n_samples,), default=None
             Labels. Used with ``conditional=True`` only.
+
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, such as the subject or the machine that it was measured
+            on. Whole groups are held out to validate.
 
         Returns
         -------
@@ -188,7 +192,7 @@ class AdversarialAE(GenerativeMixin, ReconstructionAutoencoder):
             If X is not a finite numeric array, a parameter is not valid for it, or y is
             required and not labels. The result of an earlier ``fit`` is kept.
         """
-        return super().fit(X, y)
+        return super().fit(X, y, groups=groups)
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)

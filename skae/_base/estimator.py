@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 from torch import nn
@@ -42,6 +42,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
     """What all autoencoders share. Abstract; variants are final subclasses."""
 
     _net_class = AutoencoderNet
+    # Whether training is not to lose against its beginning where samples drift.
+    _looks_ahead = False
     # Whether codes are rotated after training, to be uncorrelated and ordered.
     _orders_codes = False
 
@@ -123,7 +125,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, groups=None):
         """Fit the autoencoder to X.
 
         Parameters
@@ -133,6 +135,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
 
         y : Ignored
             Present for API consistency.
+
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, such as the subject or the machine that it was measured
+            on. Whole groups are held out to validate, so that training keeps only what
+            holds for new groups. Equal samples are always held out together.
 
         Returns
         -------
@@ -151,13 +158,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             self._check_parameters(X)
             dataset = self._make_dataset(X, y)
             self._check_probabilities(dataset)
+            groups = self._check_groups(groups, len(dataset))
             earlier = None
             if self.warm_start and hasattr(self, "module_"):
                 self._check_architecture(
                     dataset, "warm_start=True", "Use warm_start=False"
                 )
                 earlier = self.module_
-            trainer = self._make_trainer(dataset, earlier)
+            trainer = self._make_trainer(dataset, earlier, groups=groups)
             context = self._init_callback_context(max_subtasks=trainer.max_epochs)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             trained = self._train(trainer, context, X, X if y is None else y)
@@ -233,6 +241,17 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         resolve_widths(self.hidden_layer_sizes, X.shape[1])
         resolve_device(self.device)
 
+    def _check_groups(self, groups, n_samples: int) -> np.ndarray | None:
+        if groups is None:
+            return None
+        groups = column_or_1d(groups)
+        if len(groups) != n_samples:
+            raise ValueError(
+                f"groups has {len(groups)} entries, and X has {n_samples} samples. Pass "
+                "the group of each sample."
+            )
+        return groups
+
     @property
     def _is_bernoulli(self) -> bool:
         """Whether targets are probabilities."""
@@ -284,7 +303,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         )
 
     def _make_trainer(
-        self, dataset: Dataset, earlier: nn.Module | None, online: bool = False
+        self,
+        dataset: Dataset,
+        earlier: nn.Module | None,
+        online: bool = False,
+        groups: np.ndarray | None = None,
     ) -> Trainer:
         random_state = check_random_state(self.random_state)
         settings = TrainingSettings.resolve(
@@ -302,7 +325,16 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             net_class=self._net_class,
         )
         state = self._optimizer_state if earlier is not None else None
-        return Trainer(settings, build, dataset, random_state, earlier, state)
+        return Trainer(
+            settings,
+            build,
+            dataset,
+            random_state,
+            earlier,
+            state,
+            groups,
+            self._looks_ahead,
+        )
 
     def _train(self, trainer: Trainer, context, X: np.ndarray, y) -> TrainedModule:
         """Train, with a task of scikit-learn's callbacks for each epoch."""
@@ -341,8 +373,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             warn_caller(trainer.divergence, ConvergenceWarning)
         settings, dataset, module = trainer.settings, trainer.dataset, trained.module
         resumes = settings.online and trainer.earlier is not None
-        n_valid = settings.n_valid if trained.validation.steps else 0
-        n_trained = len(dataset) - n_valid
+        last = trainer.plan[-1]
+        is_refit = last.train is None or not trained.validation.steps
+        n_trained = len(dataset) if is_refit else len(last.train)
         n_epochs = max(1, settings.count_epochs(n_trained, trained.best_step))
         history = trainer.history
         if resumes:

@@ -79,6 +79,7 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
     True
     """
 
+    _looks_ahead = True
     _orders_codes = True
 
     _parameter_constraints: dict = {

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._training.validation import count_valid
 from skae._utils.device import resolve_device
 
 N_CHECKS = 50  # of the validation loss, over a run
@@ -35,7 +34,7 @@ class TrainingSettings:
     early_stopping : bool
         Whether samples validate.
 
-    n_valid : int
+    validation_fraction : float
         How many of them do, where it is one set.
 
     patience : int
@@ -62,7 +61,7 @@ class TrainingSettings:
     n_epochs: int | None
     n_steps: int
     early_stopping: bool
-    n_valid: int
+    validation_fraction: float
     patience: int
     seeds: tuple[int, ...]
     device: torch.device
@@ -85,7 +84,6 @@ class TrainingSettings:
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         n_steps = int(np.clip(600 * math.sqrt(n_samples / 1000), 150, 6000))
         early_stopping = parameters["early_stopping"] and not online
-        fraction = parameters["validation_fraction"]
         batch_size, patience = parameters["batch_size"], parameters["n_iter_no_change"]
         if batch_size == "auto":
             # Without a schedule that falls to 0, larger batches reduce the noise.
@@ -100,7 +98,7 @@ class TrainingSettings:
             # More steps on one part of the data would forget the others.
             n_steps=n_steps // 4 if online else n_steps,
             early_stopping=early_stopping,
-            n_valid=count_valid(n_samples, fraction) if early_stopping else 0,
+            validation_fraction=parameters["validation_fraction"],
             # The cosine schedule brings most of the gain in its second half.
             patience=N_CHECKS // 2 if patience == "auto" else patience,
             seeds=tuple((seed + i) % 2**31 for i in range(1 if online else n_init)),

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from skae._data.dataset import Dataset
+from skae._data.dependence import find_units, has_drift
 from skae._data.statistics import Statistics
 from skae._nn.linear_path import LinearPath
 from skae._training import validation
@@ -79,6 +80,13 @@ class Trainer:
 
     optimizer_state : dict of Tensor, default=None
         Where its online training ended.
+
+    groups : ndarray of shape (n_samples,), default=None
+        Group of each sample; groups are held out as a whole.
+
+    looks_ahead : bool, default=False
+        Whether samples that drift must not be worse than at the beginning on those that
+        follow, see :mod:`skae._training.validation`.
     """
 
     def __init__(
@@ -89,18 +97,24 @@ class Trainer:
         random_state: np.random.RandomState,
         earlier: nn.Module | None = None,
         optimizer_state: dict | None = None,
+        groups: np.ndarray | None = None,
+        looks_ahead: bool = False,
     ):
         self.settings = settings
         self.build = build
         self.dataset = dataset
         self.earlier = earlier
         self.optimizer_state = optimizer_state
+        validates = settings.early_stopping
+        self.looks_ahead = validates and looks_ahead and has_drift(dataset)
         self.plan = validation.plan(
             len(dataset),
-            settings.early_stopping,
-            settings.n_valid,
+            validates,
+            settings.validation_fraction,
             len(settings.seeds),
             random_state,
+            find_units(dataset, groups) if validates else None,
+            self.looks_ahead,
         )
         self.history: list[dict] = []
         self.divergence: str | None = None  # the warning, if a loss was not finite
@@ -117,13 +131,27 @@ class Trainer:
         if validation.may_refit(self.plan):
             steps = settings.count_steps(n_samples)
             epochs.append(settings.count_epochs(n_samples, steps))
+            epochs += self.looks_ahead * epochs[-1:]
         return sum(epochs)
 
     def fit(self, begin_epoch: Callable, end_epoch: Callable) -> TrainedModule:
         """Train, select, refit; the two functions are called with the net each epoch."""
         self.hook = EpochHook(begin_epoch, end_epoch)
-        results = [self.train(run) for run in self.plan]
-        selection = validation.select(self.plan, results)
+        results: list[list[TrainedModule]] = []
+        for n_done, run in enumerate(self.plan, start=1):
+            results.append(self.train(run))
+            if run.stage != "validate":
+                continue
+            selection = validation.select(self.plan[:n_done], results)
+            if not selection.is_unclear:
+                break
+        else:
+            selection = validation.select(self.plan, results)
+        if self.looks_ahead and selection.share > 0:
+            run = validation.look_ahead(len(self.dataset), selection)
+            (trained,) = self.train(run)
+            if validation.loses(run, trained):
+                selection = validation.untrained(selection)
         if selection.refit is None:
             return selection.trained
         (trained,) = self.train(selection.refit)
@@ -239,7 +267,7 @@ class Trainer:
         return dict(
             n_steps=n_steps,
             check_every=max(1, n_steps // N_CHECKS),
-            patience=settings.patience,
+            patience=None if run.stage == "forward" else settings.patience,
             guarded=not settings.online,
             repeats=run.repeats,
             compares=run.valid is None and len(run.initializations) > 1,

@@ -1,20 +1,29 @@
 """Which samples train and which validate, and for how many steps: the promise to PCA.
 
 Validation losses are recorded from the initial weights on, which are PCA's if the module
-is initialised there.
+is initialised there. What counts is the number of independent units: equal samples and
+those of one group are held out together, and of equal samples one validates.
 
-- Fewer than 150 samples: five folds, so that every sample validates once. The number of
+- Fewer than 150 units: five folds, so that every sample validates once. The number of
   steps is the one with the least mean loss, and its gain over the initial weights must
-  exceed three standard errors over the samples, or nothing is trained.
-- Fewer than 2,000: a validation set is held out once, and two standard errors are enough.
-  It consists of five contiguous blocks, because adjacent samples (frames of a film,
-  readings of a sensor) are often alike, and a validation sample whose neighbours are in
-  the training set underestimates the error of new ones. For the same reason the standard
-  error is that of the five blocks' means, if it is larger.
+  exceed three standard errors, or nothing is trained.
+- Fewer than 2,000: a validation set is held out, and two standard errors are enough.
+  While a gain is less than that, up to four further sets are held out, one at a time;
+  as more tests find more by chance, three standard errors are needed then.
 - In both cases the model is then refitted to all samples, for the share of the steps that
   was best, because a linear map of nine tenths of few samples is worse than PCA of all.
 - More: statistics and linear map are those of all samples from the start, and the weights
-  of least validation loss are the result.
+  of least validation loss are the result, if they gain two standard errors.
+
+Folds, and the five blocks that a validation set consists of, are contiguous, because
+adjacent samples (frames of a film, readings of a sensor) are often alike, and one whose
+neighbours are in the training set underestimates the error of new samples. For the same
+reason the standard error is that of the blocks' means, if it is larger.
+
+Where the samples drift in the course of the data, folds take the place of blocks below
+2,000 units, as blocks are short. All have neighbours on both sides, and new samples may
+lie beyond: a model is trained on the first four fifths, too, and if it is worse than its
+initial weights on one of the last two tenths, nothing is trained.
 
 Several initialisations are all validated in the same way, and the best one is refitted.
 """
@@ -26,12 +35,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skae._data.dependence import LAST_SHARE, Units
 from skae._training.early_stopping import Validation
 from skae._training.net import TrainedModule
 
 FOLDS_BELOW = 150
 REFIT_BELOW = 2_000
 N_FOLDS = N_BLOCKS = 5
+N_SETS = 5
+LEAST_GAIN = 0.01  # that further validation sets are held out for
 FOLDS_ERRORS, BLOCKS_ERRORS = 3.0, 2.0
 MIN_VALID, MAX_VALID = 50, 5_000
 
@@ -60,6 +72,9 @@ class Run:
 
     repeats : Validation or None
         Validation of the run that this one repeats on more samples.
+
+    blocks : tuple of int
+        Numbers of samples in the contiguous blocks of the validation set.
     """
 
     stage: str
@@ -69,6 +84,7 @@ class Run:
     initializations: tuple[int, ...] = (0,)
     share: float = 1.0
     repeats: Validation | None = None
+    blocks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,12 @@ class Selection:
 
     Attributes
     ----------
+    initialization : int
+        Its number.
+
+    share : float
+        Share of the budget of steps that was best; 0 trains nothing.
+
     trained : TrainedModule or None
         The result, if no refit is needed.
 
@@ -85,11 +107,17 @@ class Selection:
 
     calibration : Tensor or None
         What the refitted module is to be recalibrated with; None if it is not.
+
+    is_unclear : bool
+        Whether there is a gain that is not significant.
     """
 
+    initialization: int
+    share: float
     trained: TrainedModule | None = None
     refit: Run | None = None
     calibration: Tensor | None = None
+    is_unclear: bool = False
 
 
 def count_valid(n_samples: int, fraction: float) -> int:
@@ -108,9 +136,11 @@ def count_valid(n_samples: int, fraction: float) -> int:
 def plan(
     n_samples: int,
     early_stopping: bool,
-    n_valid: int,
+    fraction: float,
     n_init: int,
     random_state: np.random.RandomState,
+    units: Units | None = None,
+    drifts: bool = False,
 ) -> list[Run]:
     """Return the runs to train before :func:`select`.
 
@@ -122,7 +152,7 @@ def plan(
     early_stopping : bool
         Whether some of them validate.
 
-    n_valid : int
+    fraction : float
         How many do, where it is one set.
 
     n_init : int
@@ -130,24 +160,37 @@ def plan(
 
     random_state : RandomState
         Draws the samples that validate.
+
+    units : Units, default=None
+        What is held out as a whole; None is each sample.
+
+    drifts : bool, default=False
+        Whether the samples drift in the course of the data.
     """
     every = tuple(range(n_init))
     if not early_stopping or n_samples == 1:
         return [Run("fit", initializations=every)]
-    if n_samples < FOLDS_BELOW:
-        order = random_state.permutation(n_samples)
-        parts = np.array_split(order, min(N_FOLDS, n_samples))
-        return [
-            Run(f"fold {n}", np.setdiff1d(order, part), part, initializations=every)
-            for n, part in enumerate(parts, start=1)
-        ]
-    train, valid = hold_out(n_samples, n_valid, random_state)
-    return [Run("validate", train, valid, n_samples >= REFIT_BELOW, every)]
+    units = Units.single(n_samples) if units is None else units
+    n_units = units.numbers.max() + 1
+    if n_units < (REFIT_BELOW if drifts else FOLDS_BELOW):
+        folds = np.array_split(np.arange(n_units), min(N_FOLDS, n_units))
+        runs = []
+        for number, fold in enumerate(folds, start=1):
+            train, valid, sizes = _divide(units, [fold])
+            runs.append(Run(f"fold {number}", train, valid, False, every, blocks=sizes))
+        return runs
+    sets = draw_blocks(n_units, count_valid(n_units, fraction), random_state)
+    is_large = n_units >= REFIT_BELOW
+    runs = []
+    for blocks in sets[: 1 if is_large else N_SETS]:
+        train, valid, sizes = _divide(units, blocks)
+        runs.append(Run("validate", train, valid, is_large, every, blocks=sizes))
+    return runs
 
 
 def may_refit(runs: list[Run]) -> bool:
     """Whether a refit may follow these runs."""
-    return runs[0].valid is not None and not runs[0].describes_all
+    return runs[0].valid is not None
 
 
 def select(runs: list[Run], results: list[list[TrainedModule]]) -> Selection:
@@ -164,47 +207,108 @@ def select(runs: list[Run], results: list[list[TrainedModule]]) -> Selection:
     candidates = results[-1]
     if runs[0].stage == "fit":
         losses = [trained.train_loss for trained in candidates]
-        return Selection(candidates[_place_of_least(losses)])
-    if runs[0].stage == "validate":
-        losses = [t.validation.mean_at(t.best_step) for t in candidates]
         place = _place_of_least(losses)
-        best = candidates[place]
-        if runs[0].describes_all:
-            return Selection(best)
-        validation, calibration = best.validation, best.calibration
-        share = significant_share(validation, best.n_steps, BLOCKS_ERRORS, N_BLOCKS)
-    else:
-        pooled = [
-            pool([trained.validation for trained in folds])
-            for folds in zip(*results, strict=True)
-        ]
-        place = _place_of_least([validation.best for validation in pooled])
-        validation = pooled[place]
-        calibrations = [fold[place].calibration for fold in results]
-        calibration = torch.stack(calibrations).mean(dim=0)
-        share = significant_share(validation, candidates[place].n_steps, FOLDS_ERRORS)
-    initialization = (runs[0].initializations[place],)
-    refit = Run(
-        "refit",
-        describes_all=True,
-        initializations=initialization,
-        share=share,
-        repeats=validation,
+        return Selection(place, 1.0, candidates[place])
+    pooled = [pool(parts) for parts in zip(*results, strict=True)]
+    place = _place_of_least([validation.best for validation in pooled])
+    validation = pooled[place]
+    # More tests find more by chance.
+    n_errors = BLOCKS_ERRORS if len(runs) == 1 else FOLDS_ERRORS
+    sizes = [size for run in runs for size in run.blocks]
+    n_steps = candidates[place].n_steps
+    share = significant_share(validation, n_steps, n_errors, sizes)
+    unclear = share == 0 and _gain(validation) > LEAST_GAIN
+    if runs[0].describes_all and (share > 0 or candidates[place].best_step == 0):
+        return Selection(place, share, candidates[place])
+    calibrations = [result[place].calibration for result in results]
+    calibration = torch.stack(calibrations).mean(dim=0) if share > 0 else None
+    run = refit(place, share, validation)
+    return Selection(place, share, None, run, calibration, unclear)
+
+
+def refit(initialization: int, share: float, repeats: Validation) -> Run:
+    """The run on all samples."""
+    return Run("refit", None, None, True, (initialization,), share, repeats)
+
+
+def look_ahead(n_samples: int, selection: Selection) -> Run:
+    """The run on the first four fifths, validated on what follows."""
+    start = n_samples - round(LAST_SHARE * n_samples)
+    n_valid = min(n_samples - start, MAX_VALID)
+    valid = np.linspace(start, n_samples - 1, n_valid).astype(int)
+    halves = tuple(len(half) for half in np.array_split(valid, 2))
+    initializations = (selection.initialization,)
+    return Run(
+        "forward",
+        np.arange(start),
+        valid,
+        False,
+        initializations,
+        selection.share,
+        blocks=halves,
     )
-    return Selection(refit=refit, calibration=calibration if share > 0 else None)
+
+
+def untrained(selection: Selection) -> Selection:
+    """The same initialisation, without training."""
+    repeats = Validation([], [], [])
+    run = refit(selection.initialization, 0.0, repeats)
+    return Selection(selection.initialization, 0.0, refit=run)
+
+
+def loses(run: Run, trained: TrainedModule) -> bool:
+    """Whether the last weights are worse than the initial ones on a block of a run."""
+    if not trained.validation.means or trained.diverged_at is not None:
+        return True
+    losses = trained.validation.losses
+    gain = losses[0] - losses[-1]
+    return any(block.mean() < 0 for block in _blocks(gain, run.blocks))
+
+
+def draw_blocks(
+    n_units: int, n_valid: int, random_state: np.random.RandomState
+) -> list[list[np.ndarray]]:
+    """Draw disjoint sets of five blocks of contiguous units, ``n_valid`` in each set."""
+    n_sets = max(1, n_units // n_valid)
+    n_blocks = min(N_BLOCKS, n_valid)
+    # Blocks, and gaps of what is left over, in random order.
+    lengths = [len(part) for part in np.array_split(np.arange(n_valid), n_blocks)]
+    n_left = n_units - n_sets * n_valid
+    drawn = random_state.permutation(n_sets * n_blocks + n_left)
+    widths = np.ones(len(drawn), dtype=int)
+    widths[drawn < n_sets * n_blocks] = 0
+    is_block = drawn < n_sets * n_blocks
+    widths[is_block] = np.array(lengths)[drawn[is_block] % n_blocks]
+    starts = np.cumsum([0, *widths[:-1]])
+    sets: list[list[np.ndarray]] = [[] for _ in range(n_sets)]
+    for place in np.flatnonzero(is_block):
+        block = np.arange(starts[place], starts[place] + widths[place])
+        sets[drawn[place] // n_blocks].append(block)
+    return sets
 
 
 def hold_out(
     n_samples: int, n_valid: int, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a validation set of contiguous blocks; return training set and it."""
-    lengths = [len(part) for part in np.array_split(np.arange(n_valid), N_BLOCKS)]
-    skipped = np.sort(random_state.randint(n_samples - n_valid + 1, size=N_BLOCKS))
-    starts = skipped + np.cumsum([0, *lengths[:-1]])
-    is_held_out = np.zeros(n_samples, dtype=bool)
-    for start, length in zip(starts, lengths, strict=True):
-        is_held_out[start : start + length] = True
-    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+    blocks = draw_blocks(n_samples, n_valid, random_state)[0]
+    return _divide(Units.single(n_samples), blocks)[:2]
+
+
+def _divide(
+    units: Units, blocks: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Samples of the other units, those of the blocks, and the sizes of the blocks.
+
+    Of equal samples one validates: the others say nothing about new samples, and would
+    outweigh those that are rare.
+    """
+    order = np.argsort(units.numbers, kind="stable")
+    ends = np.searchsorted(units.numbers[order], np.arange(units.numbers.max() + 2))
+    parts = [order[ends[b[0]] : ends[b[-1] + 1]] for b in blocks if len(b)]
+    train = np.setdiff1d(order, np.concatenate(parts))
+    parts = [part[~units.is_copy[part]] for part in parts]
+    return train, np.concatenate(parts), tuple(len(part) for part in parts)
 
 
 def _place_of_least(losses: Sequence[float | None]) -> int:
@@ -214,24 +318,33 @@ def _place_of_least(losses: Sequence[float | None]) -> int:
     return int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
 
 
-def pool(validations: Sequence[Validation]) -> Validation:
-    """Concatenate the losses of all samples, each from the fold that held it out."""
-    # A fold may end before the others; compare the steps that all have reached.
-    n_checks = min(len(validation.steps) for validation in validations)
-    losses = [
-        np.concatenate([validation.losses[check] for validation in validations])
-        for check in range(n_checks)
-    ]
-    means = [float(loss.mean()) for loss in losses]
-    return Validation(validations[0].steps[:n_checks], losses, means)
+def pool(results: Sequence[TrainedModule]) -> Validation:
+    """Concatenate the losses of all samples, each from the fold that held it out.
+
+    Folds of unequal size may differ in their numbers of steps; what they have in common
+    is the share of the budget.
+    """
+    first = results[0]
+    # A fold may end before the others; compare the shares that all have reached.
+    shares = [np.array(r.validation.steps) / max(r.n_steps, 1) for r in results]
+    last = min(share[-1] if len(share) else -1.0 for share in shares)
+    steps, losses = [], []
+    for step, share in zip(first.validation.steps, shares[0], strict=True):
+        if share > last:
+            break
+        places = [int(np.argmin(np.abs(share - other))) for other in shares]
+        steps.append(step)
+        parts = [r.validation.losses[i] for r, i in zip(results, places, strict=True)]
+        losses.append(np.concatenate(parts))
+    return Validation(steps, losses, [float(loss.mean()) for loss in losses])
 
 
 def significant_share(
-    validation: Validation, n_steps: int, n_errors: float, n_blocks: int = 1
+    validation: Validation, n_steps: int, n_errors: float, sizes: Sequence[int] = ()
 ) -> float:
     """The best share of the steps, or 0 if its gain is within so many standard errors.
 
-    Samples may be correlated within ``n_blocks`` blocks; then the blocks count as the
+    Samples may be correlated within blocks of these sizes; then the blocks count as the
     observations.
     """
     if not validation.means:  # the initial loss was not finite
@@ -239,10 +352,21 @@ def significant_share(
     best = int(np.argmin(validation.means))
     gain = validation.losses[0] - validation.losses[best]
     standard_error = gain.std() / np.sqrt(len(gain))
-    if n_blocks > 1:
-        blocks = [block.mean() for block in np.array_split(gain, n_blocks)]
-        between = np.std(blocks, ddof=1) / np.sqrt(n_blocks)
+    blocks = _blocks(gain, sizes)
+    if len(blocks) > 1:
+        means = [block.mean() for block in blocks]
+        between = np.std(means, ddof=1) / np.sqrt(len(blocks))
         standard_error = max(standard_error, between)
     if gain.mean() <= n_errors * standard_error:
         return 0.0
     return validation.steps[best] / n_steps
+
+
+def _gain(validation: Validation) -> float:
+    """Relative decrease of the loss."""
+    initial = validation.means[0] if validation.means else 0.0
+    return 0.0 if initial == 0 else (initial - validation.best) / abs(initial)
+
+
+def _blocks(values: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
+    return np.split(values, np.cumsum(sizes)[:-1]) if len(sizes) else [values]

@@ -87,7 +87,7 @@ class ConditionalVAE(LabelsByEvidence):
 
     # Fitting.
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, groups=None):
         """Fit the conditional autoencoder to X and y.
 
         Parameters
@@ -97,6 +97,10 @@ class ConditionalVAE(LabelsByEvidence):
 
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
             Labels, or continuous conditions.
+
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, such as the subject or the machine that it was measured
+            on. Whole groups are held out to validate.
 
         Returns
         -------
@@ -109,9 +113,9 @@ class ConditionalVAE(LabelsByEvidence):
             If y is missing, X or y is not finite, or a parameter is not valid for X. The
             result of an earlier ``fit`` is kept.
         """
-        return super().fit(X, y)
+        return super().fit(X, y, groups=groups)
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X, y=None, *, groups=None):
         """Fit to X and y and encode X.
 
         Parameters
@@ -122,13 +126,16 @@ class ConditionalVAE(LabelsByEvidence):
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
             Labels, or continuous conditions.
 
+        groups : array-like of shape (n_samples,), default=None
+            As in :meth:`fit`.
+
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components)
             As ``fit(X, y).transform(X)``: labels are inferred, as for new samples;
             continuous y is used as passed.
         """
-        self.fit(X, y)
+        self.fit(X, y, groups=groups)
         return self.transform(X, y if isinstance(self._condition, Numbers) else None)
 
     def _make_dataset(self, X: np.ndarray, y) -> Dataset:

@@ -5,29 +5,35 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer
+from skae._data.dataset import Dataset
+from skae._data.dependence import find_units
 from skae._training.early_stopping import Validation
 from skae._training.net import TrainedModule
 from skae._training.validation import (
     FOLDS_BELOW,
     REFIT_BELOW,
+    Run,
     count_valid,
     hold_out,
+    look_ahead,
+    loses,
     may_refit,
     plan,
     pool,
     select,
     significant_share,
+    untrained,
 )
 
 
-def trained(initialization):
+def trained(initialization, run):
     """A result that is better the higher the number of its initialisation."""
-    initial = np.linspace(2.0, 2.2, 10)
+    initial = np.linspace(2.0, 2.2, 10 if run.valid is None else len(run.valid))
     losses = [initial, initial - 1.0 - 0.1 * initialization]
     return TrainedModule(
         module=initialization,
@@ -35,6 +41,7 @@ def trained(initialization):
         n_steps=10,
         best_step=5,
         diverged_at=None,
+        reverted=False,
         validation=Validation([0, 5], losses, [x.mean() for x in losses]),
         calibration=torch.tensor(1.0 + initialization),
         train_loss=1.0 - 0.1 * initialization,
@@ -46,8 +53,9 @@ def trained(initialization):
 def test_plan_uses_every_sample_and_validates_on_others(n, stopping, fraction):
     n_valid = count_valid(n, fraction)
 
-    runs = plan(n, stopping, n_valid, 3, np.random.RandomState(0))
-    selection = select(runs, [[trained(i) for i in run.initializations] for run in runs])
+    runs = plan(n, stopping, fraction, 3, np.random.RandomState(0))
+    results = [[trained(i, run) for i in run.initializations] for run in runs]
+    selection = select(runs, results)
 
     assert all(run.initializations == (0, 1, 2) for run in runs)
     for run in runs:
@@ -58,10 +66,13 @@ def test_plan_uses_every_sample_and_validates_on_others(n, stopping, fraction):
     if validates and n < FOLDS_BELOW:
         assert sorted(np.concatenate([run.valid for run in runs])) == list(range(n))
     elif validates:
-        assert [len(run.valid) for run in runs] == [n_valid]
+        assert {len(run.valid) for run in runs} == {n_valid}
+        assert len(runs) == (min(5, n // n_valid) if n < REFIT_BELOW else 1)
+        places = np.concatenate([run.valid for run in runs])
+        assert len(np.unique(places)) == len(places)
     # Either the best one is the result, or it alone is refitted to all samples.
-    assert may_refit(runs) == (selection.refit is not None)
-    assert may_refit(runs) == (validates and n < REFIT_BELOW)
+    assert may_refit(runs) == validates
+    assert (selection.refit is not None) == (validates and n < REFIT_BELOW)
     if selection.refit is None:
         assert selection.trained.module == 2
         assert runs[0].train is None or runs[0].describes_all
@@ -72,9 +83,9 @@ def test_plan_uses_every_sample_and_validates_on_others(n, stopping, fraction):
 
 
 def test_without_a_significant_gain_nothing_is_trained_or_recalibrated():
-    for n in (100, 1000):
-        runs = plan(n, True, 50, 1, np.random.RandomState(0))
-        results = [[trained(0)] for _ in runs]
+    for n in (100, 1000, 5000):
+        runs = plan(n, True, 0.1, 1, np.random.RandomState(0))
+        results = [[trained(0, run)] for run in runs]
         for (result,) in results:
             result.validation.losses[1][:] = result.validation.losses[0]
 
@@ -113,7 +124,7 @@ def test_correlated_samples_count_once():
     lucky = Validation([0, 7], losses, [loss.mean() for loss in losses])
 
     assert significant_share(lucky, 14, n_errors=2) == 0.5
-    assert significant_share(lucky, 14, n_errors=2, n_blocks=5) == 0
+    assert significant_share(lucky, 14, n_errors=2, sizes=[20] * 5) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -128,11 +139,94 @@ def test_the_validation_set_is_a_few_contiguous_blocks(n, fraction, seed):
     assert (np.diff(valid) > 1).sum() < 5
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(2, 400),
+    n_groups=st.integers(2, 400),
+    seed=st.integers(0, 1000),
+    copied=st.booleans(),
+)
+def test_units_are_never_divided(n, n_groups, seed, copied):
+    random_state = np.random.RandomState(seed)
+    groups = random_state.randint(n_groups, size=n)
+    x = random_state.randint(n // 2 + 1, size=n) if copied else np.arange(n)
+    units = find_units(Dataset(x[:, None].astype(float)), groups)
+    runs = plan(n, True, 0.1, 1, random_state, units)
+    # If everything is one unit, samples are divided after all.
+    assume(len(np.unique(units.numbers)) < n or (len(set(groups)) == n and not copied))
+    for run in runs:
+        assert len(run.valid) and len(run.train)
+        assert sum(run.blocks) == len(run.valid)
+        assert not set(groups[run.train]) & set(groups[run.valid])
+        assert not set(x[run.train]) & set(x[run.valid])
+        assert len(set(x[run.valid])) == len(run.valid)
+        left = np.setdiff1d(np.arange(n), [*run.train, *run.valid])
+        assert units.is_copy[left].all()
+
+
+def result(validation, n_steps, calibration=1.0):
+    return TrainedModule(
+        module=0,
+        seed=0,
+        n_steps=n_steps,
+        best_step=0,
+        diverged_at=None,
+        reverted=False,
+        validation=validation,
+        calibration=torch.tensor(calibration),
+    )
+
+
+def test_folds_are_pooled_by_share_of_the_budget():
+    """At half of the budget both folds gain; by the number of steps they never meet."""
+    short = Validation([0, 5, 10], [np.full(3, x) for x in (2.0, 1.0, 1.5)], [2, 1, 1.5])
+    long = Validation([0, 10, 20], [np.full(4, x) for x in (2.0, 1.0, 1.5)], [2, 1, 1.5])
+    pooled = pool([result(short, 10), result(long, 20)])
+    assert pooled.steps == [0, 5, 10]
+    assert pooled.means == [2.0, 1.0, 1.5]
+    assert [len(losses) for losses in pooled.losses] == [7, 7, 7]
+
+
+def test_an_unclear_gain_asks_for_further_validation_sets():
+    random_state = np.random.RandomState(0)
+    runs = plan(1000, True, 0.1, 1, random_state)
+
+    def results(gain, runs):
+        found = []
+        for run in runs:
+            start = random_state.uniform(1, 2, len(run.valid))
+            end = start - gain + random_state.normal(size=len(start))
+            losses = Validation([0, 7], [start, end], [start.mean(), end.mean()])
+            found.append([result(losses, 7)])
+        return found
+
+    clear = select(runs[:1], results(1.0, runs[:1]))
+    assert clear.share == 1 and not clear.is_unclear
+    unclear = select(runs[:1], results(0.12, runs[:1]))
+    assert unclear.share == 0 and unclear.is_unclear
+    assert unclear.refit.share == 0
+    lost = select(runs[:1], results(-1.0, runs[:1]))
+    assert lost.share == 0 and not lost.is_unclear
+    assert select(runs, results(0.3, runs)).share == 1
+
+
+@pytest.mark.parametrize("lost", [(0, 0), (1, 0), (0, 1)])
+def test_what_loses_on_either_part_that_follows_is_not_trained(lost):
+    selection = select(*[[Run("fit")], [[result(Validation([], [], []), 7)]]])
+    run = look_ahead(1000, selection)
+    assert run.train.max() == 799 and set(run.valid) == set(range(800, 1000))
+    start = np.ones(200)
+    gains = np.repeat([-0.1 if part else 0.5 for part in lost], 100)
+    ahead = Validation([0, 7], [start, start - gains], [1.0, 1 - gains.mean()])
+    assert loses(run, result(ahead, 7)) == any(lost)
+    assert untrained(selection).refit.share == 0
+
+
 def test_folds_are_pooled_up_to_the_shortest():
     whole = validation(0.5, 0.1, n_samples=3)
     short = Validation([0], whole.losses[:1], whole.means[:1])
 
-    pooled = pool([whole, short])
+    pooled = pool([result(whole, 14), result(short, 14)])
 
     assert pooled.steps == [0]
     assert len(pooled.losses[0]) == 6
