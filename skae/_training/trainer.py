@@ -79,6 +79,10 @@ class Trainer:
 
     optimizer_state : dict of Tensor, default=None
         Where its online training ended.
+
+    seen : Dataset, default=None
+        Sample of all that the module has been trained on in the end, earlier fits
+        included; None is ``dataset``.
     """
 
     def __init__(
@@ -89,10 +93,12 @@ class Trainer:
         random_state: np.random.RandomState,
         earlier: nn.Module | None = None,
         optimizer_state: dict | None = None,
+        seen: Dataset | None = None,
     ):
         self.settings = settings
         self.build = build
         self.dataset = dataset
+        self.seen = dataset if seen is None else seen
         self.earlier = earlier
         self.optimizer_state = optimizer_state
         self.plan = validation.plan(
@@ -236,7 +242,7 @@ class Trainer:
             n_steps=n_steps,
             check_every=max(1, n_steps // N_CHECKS),
             patience=settings.patience,
-            guarded=settings.early_stopping,
+            guarded=settings.early_stopping or settings.online,
             repeats=run.repeats,
             compares=run.valid is None and len(run.initializations) > 1,
             cache=4 * train.n_values * len(train) <= CACHE_BELOW,
