@@ -26,6 +26,7 @@ from skae._data.statistics import Statistics, describe
 from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.linear_path import linear_paths
 from skae._training.net import AutoencoderNet, TrainedModule, plain_history
+from skae._training.replay import FAR, OnlineData, misscaled
 from skae._training.settings import TrainingSettings
 from skae._training.trainer import ModuleBuilder, Trainer
 from skae._utils.device import resolve_device
@@ -73,6 +74,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         "_history",
         "_architecture",
         "_optimizer_state",
+        "_online_state",
     )
     # Whether there is a partial_fit.
     _supports_partial_fit = True
@@ -182,18 +184,33 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
     def partial_fit(self, X, y=None):
         """Fit incrementally, to one part of the data.
 
-        Scaling and linear path are those of the first part, so it should be
-        representative: shuffle samples that are sorted. After ``fit``, training resumes
-        from the fitted weights. Early stopping and ``n_init`` do not apply, as there is
-        no validation set. The learning rate is 0.7 ``learning_rate`` for 500 steps and
-        then falls as one over the square root of the steps; the weights in use are a
-        running average of those in training.
+        The parts may be small, sorted, or unlike each other: a random sample of all
+        samples seen, of 5,000 at most and fewer where they have more than 800 features,
+        is kept in the estimator and trained on again with each part (experience replay).
+        Whatever the data determine besides weights (ranges of the codes,
+        ``explained_variance_ratio_``, a ``prior``) is computed on this sample.
+
+        Scaling, linear skip connection and basis of the codes are initialised at the
+        first part, and anew, with all weights, when the number of samples has doubled,
+        until 500 or more were used. Later they are kept, so that codes of earlier calls
+        stay comparable, unless they turn out to be wrong: where a feature was constant,
+        or more than 1/16 of its values is beyond four standard deviations.
+
+        After ``fit``, training resumes from the fitted weights, and a warning is given
+        where their scaling is wrong. Early stopping and ``n_init`` do not apply, as there
+        is no validation set; the weights before the call are kept if their loss on the
+        samples trained on is lower. The learning rate is 0.7 ``learning_rate`` for 500
+        steps and then falls as one over the square root of the steps; the weights in use
+        are a running average of those in training. With an integer ``random_state``
+        the sequence of calls is deterministic, and the draws differ from call to call.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            One part of the training data, some hundred samples or more. ``max_iter``
-            epochs are spent on it; "auto" is a quarter of the steps of a ``fit``.
+            One part of the training data, best of some hundred samples or more, because
+            a call takes tens of milliseconds. ``max_iter`` epochs are spent on it and on
+            as many earlier samples (256 at least); "auto" is a quarter of the steps of a
+            ``fit``, but at most one step per sample of the part.
 
         y : Ignored
             Present for API consistency.
@@ -215,18 +232,24 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
                 self, X, dtype=FLOATS, accept_sparse="csr", reset=not resumes
             )
             self._check_parameters(X)
-            dataset = self._make_dataset(X, y)
-            self._check_probabilities(dataset)
+            part = self._make_dataset(X, y)
+            self._check_probabilities(part)
             if resumes:
-                self._check_architecture(dataset, "partial_fit", "Clone the estimator")
+                self._check_architecture(part, "partial_fit", "Clone the estimator")
             earlier = self.module_ if resumes else None
-            trainer = self._make_trainer(dataset, earlier, online=True)
+            state = self._online_state if resumes else None
+            online = OnlineData(state, self.random_state)
+            dataset, earlier = online.add(part, earlier)
+            if online.n_initial is None:
+                self._warn_if_misscaled(online.seen.dataset)
+            trainer = self._make_trainer(dataset, earlier, online)
             name = type(self).__name__
             with progress_bar(name, trainer.max_epochs, self.verbose) as advance:
                 trained = trainer.fit(
                     lambda net: None, lambda net: advance(net.history[-1])
                 )
             self._store(trained, trainer)
+            self._online_state = online.state
         return self
 
     def _check_parameters(self, X: np.ndarray) -> None:
@@ -283,6 +306,20 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
                 f"parameters now are {changed}. {way_out} to train a new module."
             )
 
+    def _warn_if_misscaled(self, seen: Dataset) -> None:
+        """Warn if the scaling of an earlier ``fit`` does not suit what came after it."""
+        features = misscaled(self.module_, seen)
+        if len(features):
+            some = ", ".join(map(str, features[:9])) + ", ..." * (len(features) > 9)
+            warn_caller(
+                "partial_fit keeps the scaling of the earlier fit, which does not suit "
+                f"these data: in features [{some}] many values are more than {FAR:.0f} "
+                "standard deviations from the mean, and features that were constant are "
+                "ignored. Fit a clone of the estimator to earlier and new data, or "
+                "incrementally from the beginning.",
+                ConvergenceWarning,
+            )
+
     def _make_components(self, statistics: Statistics, code_unit=None) -> dict:
         """Return encoder, decoder, scaling and basis of codes by the parameters."""
         return make_components(
@@ -306,16 +343,19 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         self,
         dataset: Dataset,
         earlier: nn.Module | None,
-        online: bool = False,
+        online: OnlineData | None = None,
         groups: np.ndarray | None = None,
     ) -> Trainer:
+        """Return the trainer of one call, with the samples of earlier ones if online."""
         random_state = check_random_state(self.random_state)
+        if online is not None:
+            random_state = online.random_state
         settings = TrainingSettings.resolve(
             self.get_params(deep=False),
             len(dataset),
             self._n_initializations,
             random_state,
-            online,
+            None if online is None else online.n_new,
         )
         build = ModuleBuilder(
             describe=self._describe,
@@ -325,6 +365,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             net_class=self._net_class,
         )
         state = self._optimizer_state if earlier is not None else None
+        seen = None if online is None or earlier is None else online.seen.dataset
         return Trainer(
             settings,
             build,
@@ -332,8 +373,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             random_state,
             earlier,
             state,
-            groups,
-            self._looks_ahead,
+            seen=seen,
+            groups=groups,
+            looks_ahead=self._looks_ahead,
         )
 
     def _train(self, trainer: Trainer, context, X: np.ndarray, y) -> TrainedModule:
@@ -371,14 +413,13 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         """Set the fitted attributes."""
         if trainer.divergence:
             warn_caller(trainer.divergence, ConvergenceWarning)
-        settings, dataset, module = trainer.settings, trainer.dataset, trained.module
-        resumes = settings.online and trainer.earlier is not None
+        settings, dataset, module = trainer.settings, trainer.seen, trained.module
         last = trainer.plan[-1]
         is_refit = last.train is None or not trained.validation.steps
-        n_trained = len(dataset) if is_refit else len(last.train)
+        n_trained = len(trainer.dataset) if is_refit else len(last.train)
         n_epochs = max(1, settings.count_epochs(n_trained, trained.best_step))
         history = trainer.history
-        if resumes:
+        if settings.online and hasattr(self, "module_"):
             n_epochs += self.n_iter_
             history = [*self._history, *history]
         self.module_ = module
@@ -387,8 +428,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         self._history = history
         self._architecture = self._describe_architecture(dataset)
         self._optimizer_state = trained.optimizer_state
+        self._online_state = None
         self._n_features_out = len(module.basis.unit)
         with suitable_threads(count_weights(module), settings.batch_size):
+            resumes = settings.online and trainer.earlier is not None
             self._finalize_codes(dataset, resumes)
 
     def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:

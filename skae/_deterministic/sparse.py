@@ -82,7 +82,7 @@ class SparseAE(ReconstructionAutoencoder):
 
     active_fraction_ : float
         Mean fraction of active components over the training samples (after
-        ``partial_fit``, over those of the last call).
+        ``partial_fit``, over a random sample of all parts).
 
     dead_units_ : int
         Number of components that are 0 for all of these samples.

@@ -44,16 +44,21 @@ def prepare(module: nn.Module, batch: Batch) -> Batch:
 
 
 class _Double(NamedTuple):
-    """A float64 copy of a module, and the tensors that it was made from."""
+    """A float64 copy of a module, and what it was copied from."""
 
     module: nn.Module
-    sources: list[tuple[dict, str, Tensor, int]]  # owner, name, tensor, version
+    sources: list[tuple[dict, str, object, tuple | None]]  # owner, name, part, its state
 
     def is_current(self) -> bool:
         return all(
-            owner.get(name) is tensor and tensor._version == version
-            for owner, name, tensor, version in self.sources
+            owner.get(name) is part and _state(part) == state
+            for owner, name, part, state in self.sources
         )
+
+
+def _state(part: object) -> tuple | None:
+    """Changes when a tensor is changed in place, or gets other memory."""
+    return (part._version, part.data_ptr()) if isinstance(part, Tensor) else None
 
 
 # Beside the modules instead of in them: they are pickled, copied and saved without.
@@ -63,7 +68,9 @@ _doubles: WeakKeyDictionary[nn.Module, _Double] = WeakKeyDictionary()
 def module_for(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """The module, able to compute in ``dtype``; a float64 copy is made once.
 
-    The copy is renewed when a tensor of the module was replaced or changed in place.
+    The copy is renewed when a tensor of the module was replaced or changed in place, and
+    when a layer was replaced. Writing to a tensor's ``data`` or to its numpy array goes
+    unnoticed, as it does in autograd.
     """
     if dtype != torch.float64:
         return module
@@ -72,12 +79,15 @@ def module_for(module: nn.Module, dtype: torch.dtype) -> nn.Module:
         if device_of(module).type == "mps":  # has no float64
             return module
         owners = [
-            o for part in module.modules() for o in (part._parameters, part._buffers)
+            owner
+            for part in module.modules()
+            for owner in (part._parameters, part._buffers, part._modules)
         ]
-        tensors = [(o, name, t) for o in owners for name, t in o.items() if t is not None]
+        entries = [(owner, name, own) for owner in owners for name, own in owner.items()]
         # Inference tensors do not count their changes.
-        tracked = not any(tensor.is_inference() for _, _, tensor in tensors)
-        sources = [(*source, source[2]._version) for source in tensors] if tracked else []
+        tensors = [own for _, _, own in entries if isinstance(own, Tensor)]
+        tracked = not any(tensor.is_inference() for tensor in tensors)
+        sources = [(*entry, _state(entry[-1])) for entry in entries] if tracked else []
         double = _Double(copy.deepcopy(module).double(), sources)
         if tracked:
             _doubles[module] = double

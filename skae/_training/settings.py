@@ -76,13 +76,21 @@ class TrainingSettings:
         n_samples: int,
         n_init: int,
         random_state: np.random.RandomState,
-        online: bool = False,
+        n_new: int | None = None,
     ) -> "TrainingSettings":
-        """Resolve the shared parameters of an estimator for a number of samples."""
+        """Resolve the shared parameters of an estimator for a number of samples.
+
+        In online training ``n_new`` of them are new.
+        """
+        online = n_new is not None
         # One draw, so that more initialisations change neither the first one nor the
         # validation set.
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         n_steps = int(np.clip(600 * math.sqrt(n_samples / 1000), 150, 6000))
+        if online:
+            # More steps on one part of the data would forget the others, or overfit the
+            # earlier samples that every part is trained on with.
+            n_steps = min(n_steps // 4, n_new)
         early_stopping = parameters["early_stopping"] and not online
         batch_size, patience = parameters["batch_size"], parameters["n_iter_no_change"]
         if batch_size == "auto":
@@ -95,8 +103,7 @@ class TrainingSettings:
             learning_rate=parameters["learning_rate"],
             batch_size=min(batch_size, n_samples),
             n_epochs=None if max_iter == "auto" else max_iter,
-            # More steps on one part of the data would forget the others.
-            n_steps=n_steps // 4 if online else n_steps,
+            n_steps=n_steps,
             early_stopping=early_stopping,
             validation_fraction=parameters["validation_fraction"],
             # The cosine schedule brings most of the gain in its second half.

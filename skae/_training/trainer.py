@@ -81,6 +81,10 @@ class Trainer:
     optimizer_state : dict of Tensor, default=None
         Where its online training ended.
 
+    seen : Dataset, default=None
+        Sample of all that the module has been trained on in the end, earlier fits
+        included; None is ``dataset``.
+
     groups : ndarray of shape (n_samples,), default=None
         Group of each sample; groups are held out as a whole.
 
@@ -97,12 +101,15 @@ class Trainer:
         random_state: np.random.RandomState,
         earlier: nn.Module | None = None,
         optimizer_state: dict | None = None,
+        *,
+        seen: Dataset | None = None,
         groups: np.ndarray | None = None,
         looks_ahead: bool = False,
     ):
         self.settings = settings
         self.build = build
         self.dataset = dataset
+        self.seen = dataset if seen is None else seen
         self.earlier = earlier
         self.optimizer_state = optimizer_state
         validates = settings.early_stopping
@@ -268,7 +275,7 @@ class Trainer:
             n_steps=n_steps,
             check_every=max(1, n_steps // N_CHECKS),
             patience=None if run.stage == "forward" else settings.patience,
-            guarded=not settings.online,
+            guarded=True,
             repeats=run.repeats,
             compares=run.valid is None and len(run.initializations) > 1,
             cache=4 * train.n_values * len(train) <= CACHE_BELOW,

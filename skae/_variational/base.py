@@ -148,7 +148,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
         vars(self).pop("noise_variance_", None)
         if self.module_.noise is not None:
             self.noise_variance_ = _noise_variance(self.module_)
-        self.prior_ = self._fit_prior(trainer.dataset, trained.seed)
+        self.prior_ = self._fit_prior(trainer.seen, trained.seed)
         if not trainer.settings.online:
             random_state = np.random.RandomState(trained.seed)
             warn_of_collapse(self, trainer.dataset, random_state)

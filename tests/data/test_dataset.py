@@ -67,6 +67,37 @@ def test_nearby_order_reads_few_pages_at_a_time():
     assert len(runs_read) == BLOCKS_AT_ONCE
 
 
+@pytest.mark.parametrize("cache", [True, False])
+def test_every_batch_is_a_random_sample_and_another_one_at_every_pass(cache):
+    samples = Dataset(np.arange(6000.0)[:, None])
+    generator = torch.Generator().manual_seed(0)
+    batches = ShuffledBatches(samples, standardized, 60, generator, cache)
+    passes = [[batch.x.flatten() for batch in batches] for _ in range(3)]
+
+    # Means of batches of 60 out of 0, ..., 5999, which are within 30 and 5970 in order.
+    deviation = 6000 / (12 * 60) ** 0.5
+    for batches in passes:
+        means = torch.stack([batch.mean() for batch in batches])
+        assert (means - 2999.5).abs().max() < 5 * deviation
+        assert 0.7 < means.std() / deviation < 1.3
+        assert means.diff().abs().mean() > 0.5 * deviation  # no trend
+    compositions = [{tuple(b.sort().values.tolist()) for b in p} for p in passes]
+    assert not set.intersection(*compositions)
+
+
+def test_large_data_are_shuffled_by_blocks_and_within_them(monkeypatch):
+    monkeypatch.setattr("skae._data.dataset.BLOCKS_AT_ONCE", 4)
+    generator = torch.Generator().manual_seed(0)
+    orders = [nearby_order(64 * BLOCK, generator) for _ in range(20)]
+    places = torch.arange(64 * BLOCK)
+
+    along = [torch.corrcoef(torch.stack([o, places]).float())[0, 1] for o in orders]
+    assert torch.stack(along).abs().mean() < 0.3
+    for order, other in zip(orders, orders[1:], strict=False):
+        assert (order.diff().abs() == 1).float().mean() < 0.01
+        assert (order == other).float().mean() < 0.05
+
+
 @pytest.mark.parametrize("view", ["reversed", "fortran", "read-only", "list of rows"])
 def test_any_layout_becomes_a_batch_and_the_caller_keeps_the_data(view):
     x = np.random.RandomState(0).normal(size=(9, 3))
