@@ -31,7 +31,7 @@ from skae._training.trainer import ModuleBuilder, Trainer
 from skae._utils.device import resolve_device
 from skae._utils.progress import progress_bar
 from skae._utils.sklearn_compat import Interval, StrOptions, fit_context
-from skae._utils.threads import one_blas_thread
+from skae._utils.threads import libraries_on_one_thread
 from skae._utils.warnings import warn_caller
 from skae.networks import ACTIVATIONS
 
@@ -123,7 +123,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    @one_blas_thread
+    @libraries_on_one_thread
     def fit(self, X, y=None):
         """Fit the autoencoder to X.
 
@@ -172,7 +172,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         lambda self: self._supports_partial_fit and self._net_class is AutoencoderNet
     )
     @fit_context(prefer_skip_nested_validation=True)
-    @one_blas_thread
+    @libraries_on_one_thread
     def partial_fit(self, X, y=None):
         """Fit incrementally, to one part of the data.
 

@@ -32,7 +32,7 @@ from skae._outliers.scoring import SCORINGS, make_anomaly_score
 from skae._outliers.shapley import reference_sample, shapley_values
 from skae._utils.device import resolve_device
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions, fit_context
-from skae._utils.threads import OneThread, available_threads, one_blas_thread
+from skae._utils.threads import OneThread, available_threads, libraries_on_one_thread
 
 CHUNK = 512  # samples to score at once, small enough for a CPU cache
 MAX_REFERENCE = 10_000  # training samples that distances and thresholds are fitted to
@@ -194,7 +194,7 @@ class AEOutlierDetector(OneThread, OutlierMixin, BaseEstimator):
     # Fitting.
 
     @fit_context(prefer_skip_nested_validation=False)
-    @one_blas_thread
+    @libraries_on_one_thread
     def fit(self, X, y=None):
         """Fit the detector to X.
 
@@ -313,7 +313,7 @@ class AEOutlierDetector(OneThread, OutlierMixin, BaseEstimator):
             return DenoiserOutputs(self.module_)
         return EstimatorOutputs(self.estimators_, self._scaler)
 
-    @one_blas_thread
+    @libraries_on_one_thread
     def _member_scores(self, X: np.ndarray) -> np.ndarray:
         """Anomaly scores of shape (n_members, n_samples)."""
         outputs = self._member_outputs()

@@ -1,6 +1,6 @@
-"""Numbers of threads of torch (OpenMP) and of numpy (OpenBLAS): one, then as before.
+"""Numbers of threads of torch, numpy, scipy, scikit-learn: one, then as many as before.
 
-Two threads wait for each other in every operation, and in both libraries they spin. If
+The threads of OpenMP and of OpenBLAS wait for each other in every operation, and spin. If
 all cores are busy, a wait lasts until the scheduler runs the other thread. On two cores
 with two other processes, a training step of 512-wide layers took 990 ms on two threads
 and 23 ms on one; numpy's product of 1797 samples of 64 features 124 and 0.2 ms; the
@@ -117,33 +117,45 @@ class _TorchThreads:
         cls.outside = {me: cls.outside[me]} if me in cls.outside else {}
 
 
-class _OneBlasThread:
-    """Run OpenBLAS, in which numpy and scipy compute, on one thread, then as before.
+class _LibraryThreads:
+    """Run numpy, scipy and scikit-learn on one thread, then on as many as before.
 
-    Its number of threads belongs to the process: the first thread inside sets it to one,
-    the last one restores it. Other threads' linear algebra is slower meanwhile.
+    OpenMP's number of threads, in scikit-learn, belongs to the calling thread, as does
+    torch's.
+    That of OpenBLAS, in numpy and scipy, belongs to the process: the first thread inside
+    sets it to one, the last one restores it, and others compute on one thread meanwhile.
     """
 
     lock = threading.Lock()
-    inside: "dict[_OneBlasThread, int]" = {}  # and the thread of each
-    outside: list[int] = []  # number of threads of each library
+    inside: "dict[_LibraryThreads, int]" = {}  # and the thread of each
+    blas_outside: list[int] = []  # number of threads of each OpenBLAS
+
+    def __init__(self):
+        self.openmp_before: list[int] | None = None
 
     def enter(self) -> None:
-        cls = _OneBlasThread
+        cls, openmp, blas = _LibraryThreads, _libraries("openmp"), _libraries("openblas")
+        self.openmp_before = [library.num_threads for library in openmp]
+        for library in openmp:
+            library.set_num_threads(1)
         with cls.lock:
             if not cls.inside:
-                cls.outside = [library.num_threads for library in _openblas()]
+                cls.blas_outside = [library.num_threads for library in blas]
             cls.inside[self] = threading.get_ident()
-            for library in _openblas():
+            for library in blas:
                 _set_number(library, 1)
 
     def leave(self) -> None:
-        cls = _OneBlasThread
+        cls, openmp, blas = _LibraryThreads, _libraries("openmp"), _libraries("openblas")
         with cls.lock:
             if list(cls.inside) == [self]:
-                for library, number in zip(_openblas(), cls.outside, strict=True):
+                for library, number in zip(blas, cls.blas_outside, strict=True):
                     _set_number(library, number)
             cls.inside.pop(self, None)
+        if self.openmp_before is not None:
+            for library, number in zip(openmp, self.openmp_before, strict=True):
+                library.set_num_threads(number)
+            self.openmp_before = None
 
     @classmethod
     def after_fork(cls) -> None:
@@ -154,13 +166,13 @@ class _OneBlasThread:
 
 
 @cache
-def _openblas() -> list:
-    """The copies of OpenBLAS with threads of their own, of numpy and of scipy.
-
-    Those that use OpenMP follow torch's number of threads.
-    """
-    found = ThreadpoolController().select(internal_api="openblas").lib_controllers
-    return [library for library in found if library.threading_layer == "pthreads"]
+def _libraries(kind: str) -> list:
+    """Copies of "openmp", or of "openblas" with threads of its own, in this process."""
+    found = ThreadpoolController()
+    if kind == "openmp":
+        return found.select(user_api=kind).lib_controllers
+    blas = found.select(internal_api=kind).lib_controllers
+    return [library for library in blas if library.threading_layer == "pthreads"]
 
 
 def _set_number(library, n_threads: int) -> None:
@@ -172,7 +184,7 @@ def _set_number(library, n_threads: int) -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_TorchThreads.after_fork)
-    os.register_at_fork(after_in_child=_OneBlasThread.after_fork)
+    os.register_at_fork(after_in_child=_LibraryThreads.after_fork)
 
 
 def one_thread(function: Callable) -> Callable:
@@ -185,14 +197,14 @@ def one_thread(function: Callable) -> Callable:
     return on_one_thread
 
 
-def one_blas_thread(function: Callable) -> Callable:
-    """Decorate a function: numpy and scipy compute on one thread."""
+def libraries_on_one_thread(function: Callable) -> Callable:
+    """Decorate a function: numpy, scipy and scikit-learn compute on one thread."""
 
     @wraps(function)
-    def on_one_blas_thread(*args, **kwargs):
-        return call_within(_OneBlasThread(), function, *args, **kwargs)
+    def on_one_thread(*args, **kwargs):
+        return call_within(_LibraryThreads(), function, *args, **kwargs)
 
-    return on_one_blas_thread
+    return on_one_thread
 
 
 class OneThread:

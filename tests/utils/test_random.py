@@ -12,7 +12,11 @@ from torch import nn
 
 from skae import AutoencoderTransformer, ConditionalVAE, DenoisingAE
 from skae._utils import random
-from skae._utils.random import may_draw, seeded_default_generator
+from skae._utils.random import (
+    calls_with_own_draws,
+    may_draw,
+    seeded_default_generator,
+)
 from skae.networks import conv_encoder, mlp, residual_mlp
 
 QUICK = dict(max_iter=3, hidden_layer_sizes=(8,), random_state=0)
@@ -57,6 +61,21 @@ def test_borrowed_generator_is_seeded_and_given_back():
 
     assert torch.equal(*drawn)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_own_numbers_continue_from_call_to_call():
+    """Whatever others draw between, and as one generator of that seed draws them."""
+    draw = calls_with_own_draws(nn.Dropout(0.5), 7, CPU)
+    before = torch.random.get_rng_state()
+    drawn = []
+    for _ in range(3):
+        drawn.append(draw(torch.rand, 3))
+        torch.rand(5)
+    torch.random.set_rng_state(before)
+
+    generator = torch.Generator().manual_seed(7)
+    wanted = [torch.rand(3, generator=generator) for _ in range(3)]
+    assert torch.equal(torch.stack(drawn), torch.stack(wanted))
 
 
 def hooked():
