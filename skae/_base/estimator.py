@@ -32,7 +32,7 @@ from skae._training.trainer import ModuleBuilder, Trainer
 from skae._utils.device import resolve_device
 from skae._utils.progress import progress_bar
 from skae._utils.sklearn_compat import Interval, StrOptions, fit_context
-from skae._utils.threads import count_weights, suitable_threads
+from skae._utils.threads import libraries_on_one_thread
 from skae._utils.warnings import warn_caller
 from skae.networks import ACTIVATIONS
 
@@ -127,6 +127,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
+    @libraries_on_one_thread
     def fit(self, X, y=None, *, groups=None):
         """Fit the autoencoder to X.
 
@@ -181,6 +182,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         lambda self: self._supports_partial_fit and self._net_class is AutoencoderNet
     )
     @fit_context(prefer_skip_nested_validation=True)
+    @libraries_on_one_thread
     def partial_fit(self, X, y=None):
         """Fit incrementally, to one part of the data.
 
@@ -430,9 +432,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         self._optimizer_state = trained.optimizer_state
         self._online_state = None
         self._n_features_out = len(module.basis.unit)
-        with suitable_threads(count_weights(module), settings.batch_size):
-            resumes = settings.online and trainer.earlier is not None
-            self._finalize_codes(dataset, resumes)
+        resumes = settings.online and trainer.earlier is not None
+        self._finalize_codes(dataset, resumes)
 
     def _finalize_codes(self, dataset: Dataset, resumes: bool) -> None:
         """Set the range and the basis of the codes by those of the training samples."""

@@ -13,12 +13,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._base import code_basis
 from skae._data.dataset import CHUNK, Dataset
 from skae._training.inference import map_batches
-from skae._utils.threads import count_weights, suitable_threads
+from skae._utils.threads import OneThread, count_weights, suitable_threads
 
 FLOATS = (np.float64, np.float32)
 
 
-class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class FittedAutoencoder(
+    OneThread, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Methods of all autoencoders once ``fit`` has set ``module_``. Abstract."""
 
     @property

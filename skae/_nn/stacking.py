@@ -55,7 +55,9 @@ def _replace(module: nn.Module, name: str, values: Tensor) -> None:
     setattr(owner, leaf, values)
 
 
-def call(stacked: AutoencoderModule, x: Tensor, *condition: Tensor):
+def call(
+    stacked: AutoencoderModule, x: Tensor, *condition: Tensor, randomness="different"
+):
     """Apply members to (n_members, n_samples, n_features), or to shared samples."""
     axis = 0 if x.dim() == 3 else None
 
@@ -64,7 +66,7 @@ def call(stacked: AutoencoderModule, x: Tensor, *condition: Tensor):
 
     state = own_state(stacked)
     in_dims = (0, axis, *(axis for _ in condition))
-    return vmap(one, in_dims=in_dims, randomness="different")(state, x, *condition)
+    return vmap(one, in_dims=in_dims, randomness=randomness)(state, x, *condition)
 
 
 def can_stack(module: AutoencoderModule) -> bool:
@@ -73,10 +75,11 @@ def can_stack(module: AutoencoderModule) -> bool:
         return False
     if has_shared_parameters(module):  # vmap would leave its tensors in it
         return False
-    trial = stack([module, module])
+    trial = stack([module, module]).train()
     width = len(module.inputs.mean)
     try:
-        call(trial, torch.zeros(2, 3, width))
+        # Layers that draw would make a member depend on the number of members.
+        call(trial, torch.zeros(2, 3, width), randomness="error")
     except (RuntimeError, NotImplementedError, ValueError):
         return False  # vmap does not support an operation
     return True

@@ -32,6 +32,7 @@ from skae._outliers.scoring import SCORINGS, make_anomaly_score
 from skae._outliers.shapley import reference_sample, shapley_values
 from skae._utils.device import resolve_device
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions, fit_context
+from skae._utils.threads import OneThread, available_threads, libraries_on_one_thread
 
 CHUNK = 512  # samples to score at once, small enough for a CPU cache
 MAX_REFERENCE = 10_000  # training samples that distances and thresholds are fitted to
@@ -40,7 +41,7 @@ MAX_CLUSTEREDNESS = 2_000  # training samples whose clusteredness is computed
 MIN_FOLDS = 4
 
 
-class AEOutlierDetector(OutlierMixin, BaseEstimator):
+class AEOutlierDetector(OneThread, OutlierMixin, BaseEstimator):
     """Anomaly detection (outlier and novelty detection) with denoising autoencoders.
 
     By default, an ensemble of four small networks is trained. The anomaly score of a
@@ -193,6 +194,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
     # Fitting.
 
     @fit_context(prefer_skip_nested_validation=False)
+    @libraries_on_one_thread
     def fit(self, X, y=None):
         """Fit the detector to X.
 
@@ -311,6 +313,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
             return DenoiserOutputs(self.module_)
         return EstimatorOutputs(self.estimators_, self._scaler)
 
+    @libraries_on_one_thread
     def _member_scores(self, X: np.ndarray) -> np.ndarray:
         """Anomaly scores of shape (n_members, n_samples)."""
         outputs = self._member_outputs()
@@ -319,8 +322,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
             pairs = zip(self._anomaly_scores, outputs(chunk), strict=True)
             return np.stack([score(output) for score, output in pairs], axis=1)
 
-        # Estimators set their number of threads themselves.
-        n_workers = 1 if self.module_ is None else torch.get_num_threads()
+        n_workers = 1 if self.module_ is None else available_threads()
         return map_chunks(scores, X, CHUNK, n_workers).T
 
     def _score(self, X: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from skae._data.dataset import Dataset
 from skae._outliers.denoiser_ensemble import DenoiserEnsemble
 from skae._outliers.scaling import FeatureScaler
 from skae._training.inference import module_for, to_device
-from skae._utils.threads import count_weights, single_thread, suitable_threads
+from skae._utils.threads import one_thread
 
 # Residuals are computed at two noise levels, in standard deviations of a feature: at the
 # lowest of training, and at a higher one, where the denoiser smooths more.
@@ -36,7 +36,6 @@ class DenoiserOutputs:
 
     def __init__(self, module: DenoiserEnsemble):
         self.module = module_for(module, torch.float64)
-        self.n_weights = count_weights(module)
 
     def __call__(self, X: np.ndarray) -> list[MemberOutput]:
         return self._compute(X, slice(None))
@@ -46,7 +45,7 @@ class DenoiserOutputs:
 
     def _compute(self, X: np.ndarray, members: slice) -> list[MemberOutput]:
         module, levels = self.module, RESIDUAL_NOISE_LEVELS
-        with suitable_threads(self.n_weights, len(X)), torch.inference_mode():
+        with torch.inference_mode():
             x = module.standardize(to_device(module, Dataset(X)[:].x))
             residuals = [module.residuals(x, level, members) for level in levels]
             # To the CPU first: MPS has no float64.
@@ -114,10 +113,5 @@ def map_chunks(
     chunks = [X[start : start + size] for start in range(0, len(X), size)]
     if n_workers == 1 or len(chunks) < 2 * n_workers:
         return np.concatenate([function(chunk) for chunk in chunks])
-
-    def work(chunk: np.ndarray) -> np.ndarray:
-        with single_thread():
-            return function(chunk)
-
     with ThreadPoolExecutor(n_workers) as pool:
-        return np.concatenate(list(pool.map(work, chunks)))
+        return np.concatenate(list(pool.map(one_thread(function), chunks)))

@@ -23,6 +23,7 @@ from skae._nn.backprop import written_out
 from skae._training import schedule
 from skae._training.early_stopping import EarlyStopping, Validation
 from skae._training.inference import prepare
+from skae._utils.random import calls_with_own_draws
 
 # Below this share of the variance, gradients are rounding errors of float32.
 LEAST_UNIT = 1e-7
@@ -182,6 +183,9 @@ class AutoencoderNet(skorch.NeuralNet):
         self.generator_ = torch.Generator().manual_seed(self.seed)
         # The module draws on its device; the order of samples is drawn on the CPU.
         self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
+        # Dropout in a user's network draws from torch's default generator.
+        device = torch.device(self.device)
+        self._call = calls_with_own_draws(self.module_, self.seed, device)
         self.step_ = 0
         self.stopped_ = False
         self._valid = None if valid is None else self.prepare(valid[:])
@@ -239,7 +243,7 @@ class AutoencoderNet(skorch.NeuralNet):
                 part.done = self._done()
             if self._hooked:
                 self.notify("on_batch_begin", batch=batch, training=True)
-            loss = step_fn(batch)
+            loss = self._call(step_fn, batch)
             total += loss.mean()
             for name, value in getattr(self.criterion_, "terms", {}).items():
                 terms[name] = terms.get(name, 0.0) + value
@@ -317,7 +321,7 @@ class AutoencoderNet(skorch.NeuralNet):
             finite &= loss.isfinite()
         losses = [None] * self.n_members
         if self._valid is not None:
-            losses = self.validation_losses(self._valid)
+            losses = self._call(self.validation_losses, self._valid)
         for stopper, ok, of_member in zip(self._stoppers, finite, losses, strict=True):
             stopper.check(self.step_, bool(ok), of_member)
         self.stopped_ |= all(stopper.is_over for stopper in self._stoppers)
@@ -342,7 +346,7 @@ class AutoencoderNet(skorch.NeuralNet):
         # that was freed between them.
         total, n_samples = np.zeros(self.n_members), 0
         for batch in batches:
-            losses = self.validation_losses(batch)
+            losses = self._call(self.validation_losses, batch)
             total += losses.sum(axis=1)
             n_samples += losses.shape[1]
         return total / n_samples
@@ -363,7 +367,7 @@ class AutoencoderNet(skorch.NeuralNet):
         self.calibration_ = torch.ones(())
         if self._valid is not None:
             self._set_training(False)
-            self.calibration_ = self.module_.calibrate(*self._valid)
+            self.calibration_ = self._call(self.module_.calibrate, *self._valid)
 
     # History.
 

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -202,11 +201,7 @@ class Trainer:
         self, net: AutoencoderNet, run: Run, train: Dataset, valid: Dataset | None
     ) -> list[TrainedModule]:
         settings = self.settings
-        # Our networks draw from the net's generator; a user's dropout from torch's.
-        draws = nullcontext()
-        if settings.user_networks:
-            draws = seeded_default_generator(net.seed, settings.device)
-        with suitable_threads(count_weights(net.module), settings.batch_size), draws:
+        with suitable_threads(count_weights(net.module), settings.batch_size):
             net.fit((train, valid))
         history = plain_history(net)
         for epoch in history:
@@ -232,9 +227,7 @@ class Trainer:
         """Return a module for each seed."""
         if self.earlier is not None:
             return [self._copy_earlier(train) for _ in seeds]
-        # Built on the CPU, whatever the caller's default device; the net moves it.
-        device = self.settings.device
-        with seeded_default_generator(seeds[0], device), torch.device("cpu"):
+        with torch.device("cpu"):  # whatever the caller's default device
             statistics = self.build.describe(described, train)
         return [self._make_module(statistics, seed) for seed in seeds]
 
@@ -250,6 +243,7 @@ class Trainer:
 
     def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:
         device = self.settings.device
+        # Built on the CPU; the net moves it.
         with seeded_default_generator(seed, device), torch.device("cpu"):
             module = self.build.module(statistics)
         if not any(parameter.requires_grad for parameter in module.parameters()):

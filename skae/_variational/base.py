@@ -22,6 +22,7 @@ from skae._nn.linear_path import LinearPath, linear_paths
 from skae._training.net import AutoencoderNet, TrainedModule
 from skae._training.trainer import Trainer
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions
+from skae._utils.threads import libraries_on_one_thread
 from skae._variational.initialization import make_variational_components
 from skae._variational.likelihoods import LIKELIHOODS
 from skae._variational.module import (
@@ -257,5 +258,6 @@ def _noise_variance(module: VariationalModule) -> np.ndarray:
     return deviation.square().cpu().numpy()
 
 
+@libraries_on_one_thread
 def _log_density(prior, codes: Tensor) -> Tensor:
     return torch.as_tensor(prior.score_samples(codes.cpu().double().numpy()))

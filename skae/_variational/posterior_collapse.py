@@ -8,6 +8,7 @@ from torch import Tensor
 
 from skae._data.dataset import Batch, Dataset
 from skae._training.inference import apply
+from skae._utils.threads import libraries_on_one_thread
 from skae._utils.warnings import warn_caller
 from skae._variational.module import VariationalModule, kl_from_standard_normal
 from skae._variational.sample_quality import (
@@ -63,6 +64,7 @@ def comparable(dataset: Dataset) -> Dataset:
     return dataset.subset(evenly_spaced(len(dataset), n_compared(dataset.n_features)))
 
 
+@libraries_on_one_thread
 def compare(estimator, dataset: Dataset, random_state) -> dict[str, float]:
     """Compare generated samples with the data, on standardised features."""
     real, decode = _in_one_unit(estimator, dataset)

@@ -174,13 +174,18 @@ def kmeans_codebook(code: Tensor, n_codes: int, seed: int | None = None) -> Tens
     kmeans = KMeans(n_clusters, n_init=1, max_iter=50, random_state=seed)
     code_vectors = torch.as_tensor(kmeans.fit(code.numpy()).cluster_centers_)
     # Surplus code vectors are random, so that they differ.
-    return torch.cat([code_vectors, random_codebook(code, n_codes - n_clusters)])
+    draws = torch.Generator().manual_seed(seed)
+    surplus = random_codebook(code, n_codes - n_clusters, draws)
+    return torch.cat([code_vectors, surplus])
 
 
-def random_codebook(code: Tensor, n_codes: int) -> Tensor:
+def random_codebook(
+    code: Tensor, n_codes: int, generator: torch.Generator | None = None
+) -> Tensor:
     """Normal draws with the mean and standard deviation of the encodings."""
     spread = code.std(dim=0, correction=0)
-    noise = torch.randn(n_codes, code.shape[1], dtype=code.dtype)
+    shape = n_codes, code.shape[1]
+    noise = torch.randn(shape, dtype=code.dtype, generator=generator)
     return code.mean(dim=0) + spread * noise
 
 

@@ -9,11 +9,14 @@ from sklearn.manifold import TSNE
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
+from skae._utils.threads import libraries_on_one_thread
+
 METHODS = "auto", "pca", "tsne", "umap"
 N_NEIGHBORS = 5
 MAX_LABELS = 20  # more distinct numbers than this are a continuous target
 
 
+@libraries_on_one_thread
 def project(codes: np.ndarray, method: str) -> tuple[np.ndarray, list[str]]:
     """Project codes to two dimensions at most; return them and the names of the axes."""
     if method not in METHODS:
@@ -52,6 +55,7 @@ def is_quantity(y: np.ndarray) -> bool:
     return not whole or len(np.unique(y)) > MAX_LABELS
 
 
+@libraries_on_one_thread
 def neighbor_score(codes: np.ndarray, y: np.ndarray) -> float | None:
     """Five-fold accuracy, or R2, of y predicted by the five nearest codes.
 
