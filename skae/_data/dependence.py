@@ -107,9 +107,9 @@ def has_drift(dataset: Dataset) -> bool:
     features = np.unique(np.linspace(0, n_features - 1, DRIFT_FEATURES).astype(int))
     values = dataset.x[places][:, features]
     ranks = rankdata(values.toarray() if issparse(values) else values, axis=0)
-    parts = ranks[: len(before)], ranks[len(before) :]
-    errors = sum(part.var(axis=0, ddof=1) / len(part) for part in parts)
-    difference = np.abs(parts[1].mean(axis=0) - parts[0].mean(axis=0))
+    sides = ranks[: len(before)], ranks[len(before) :]
+    errors = sum(side.var(axis=0, ddof=1) / len(side) for side in sides)
+    difference = np.abs(sides[1].mean(axis=0) - sides[0].mean(axis=0))
     return bool((difference > DRIFT_ERRORS * np.sqrt(errors)).any())
 
 

@@ -103,6 +103,10 @@ class AutoencoderNet(skorch.NeuralNet):
         outweighs all others may have been made worse without being in the validation
         set.
 
+    margin : float, default=0.0
+        How much higher the loss may be for that, in units of 1 plus the initial one's
+        size. Losses of nothing but the reconstruction have no margin.
+
     repeats : Validation, default=None
         Validation of the run that this one repeats on more samples; callbacks read the
         validation loss from it.
@@ -131,6 +135,7 @@ class AutoencoderNet(skorch.NeuralNet):
         check_every=1,
         patience=None,
         guarded=False,
+        margin=0.0,
         repeats=None,
         compares=False,
         seed=0,
@@ -142,6 +147,7 @@ class AutoencoderNet(skorch.NeuralNet):
         self.check_every = check_every
         self.patience = patience
         self.guarded = guarded
+        self.margin = margin
         self.repeats = repeats
         self.compares = compares
         self.seed = seed
@@ -357,11 +363,14 @@ class AutoencoderNet(skorch.NeuralNet):
             stopper.restore()
         if self.guarded and any(stopper.kept_step for stopper in self._stoppers):
             losses = self._train_losses(batches)
+            sized = getattr(self.criterion_, "sizes_gradients", False)
+            margin = 0.0 if sized else self.margin
             for stopper, loss, initial in zip(
                 self._stoppers, losses, initial_losses, strict=True
             ):
                 # Not if it is equal but for rounding; but if it is not finite.
-                if not loss <= initial + ROUNDING * abs(initial):
+                size = abs(initial)
+                if not loss <= initial + ROUNDING * size + margin * (1 + size):
                     stopper.restore_initial()
         self._losses = self._train_losses(batches) if self.compares else None
         self.calibration_ = torch.ones(())

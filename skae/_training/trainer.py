@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -135,9 +135,12 @@ class Trainer:
         if not own:  # initialisations may have to be trained one after the other
             epochs = [n * len(settings.seeds) for n in epochs]
         if validation.may_refit(self.plan):
-            steps = settings.count_steps(n_samples)
-            epochs.append(settings.count_epochs(n_samples, steps))
-            epochs += self.looks_ahead * epochs[-1:]
+            sizes = [n_samples]
+            if self.looks_ahead:
+                sizes.append(len(validation.look_ahead(n_samples).train))
+            for size in sizes:
+                steps = settings.count_steps(size)
+                epochs.append(settings.count_epochs(size, steps))
         return sum(epochs)
 
     def fit(self, begin_epoch: Callable, end_epoch: Callable) -> TrainedModule:
@@ -154,7 +157,11 @@ class Trainer:
         else:
             selection = validation.select(self.plan, results)
         if self.looks_ahead and selection.share > 0:
-            run = validation.look_ahead(len(self.dataset), selection)
+            run = replace(
+                validation.look_ahead(len(self.dataset)),
+                initializations=(selection.initialization,),
+                share=selection.share,
+            )
             (trained,) = self.train(run)
             if validation.loses(run, trained):
                 selection = validation.untrained(selection)
@@ -270,6 +277,8 @@ class Trainer:
             check_every=max(1, n_steps // N_CHECKS),
             patience=None if run.stage == "forward" else settings.patience,
             guarded=True,
+            # Without validation, codebooks and priors may cost some reconstruction.
+            margin=0.0 if settings.early_stopping or settings.online else 10.0,
             repeats=run.repeats,
             compares=run.valid is None and len(run.initializations) > 1,
             cache=4 * train.n_values * len(train) <= CACHE_BELOW,

@@ -231,22 +231,13 @@ def refit(initialization: int, share: float, repeats: Validation) -> Run:
     return Run("refit", None, None, True, (initialization,), share, repeats)
 
 
-def look_ahead(n_samples: int, selection: Selection) -> Run:
+def look_ahead(n_samples: int) -> Run:
     """The run on the first four fifths, validated on what follows."""
     start = n_samples - round(LAST_SHARE * n_samples)
     n_valid = min(n_samples - start, MAX_VALID)
     valid = np.linspace(start, n_samples - 1, n_valid).astype(int)
     halves = tuple(len(half) for half in np.array_split(valid, 2))
-    initializations = (selection.initialization,)
-    return Run(
-        "forward",
-        np.arange(start),
-        valid,
-        False,
-        initializations,
-        selection.share,
-        blocks=halves,
-    )
+    return Run("forward", np.arange(start), valid, blocks=halves)
 
 
 def untrained(selection: Selection) -> Selection:
@@ -305,10 +296,10 @@ def _divide(
     """
     order = np.argsort(units.numbers, kind="stable")
     ends = np.searchsorted(units.numbers[order], np.arange(units.numbers.max() + 2))
-    parts = [order[ends[b[0]] : ends[b[-1] + 1]] for b in blocks if len(b)]
-    train = np.setdiff1d(order, np.concatenate(parts))
-    parts = [part[~units.is_copy[part]] for part in parts]
-    return train, np.concatenate(parts), tuple(len(part) for part in parts)
+    held_out = [order[ends[b[0]] : ends[b[-1] + 1]] for b in blocks if len(b)]
+    train = np.setdiff1d(order, np.concatenate(held_out))
+    valid = [samples[~units.is_copy[samples]] for samples in held_out]
+    return train, np.concatenate(valid), tuple(map(len, valid))
 
 
 def _place_of_least(losses: Sequence[float | None]) -> int:

@@ -213,7 +213,7 @@ def test_an_unclear_gain_asks_for_further_validation_sets():
 @pytest.mark.parametrize("lost", [(0, 0), (1, 0), (0, 1)])
 def test_what_loses_on_either_part_that_follows_is_not_trained(lost):
     selection = select(*[[Run("fit")], [[result(Validation([], [], []), 7)]]])
-    run = look_ahead(1000, selection)
+    run = look_ahead(1000)
     assert run.train.max() == 799 and set(run.valid) == set(range(800, 1000))
     start = np.ones(200)
     gains = np.repeat([-0.1 if part else 0.5 for part in lost], 100)
