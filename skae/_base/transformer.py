@@ -7,15 +7,13 @@ import pandas as pd
 import torch
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._base import code_basis
+from skae._data.checks import check_samples, check_table
 from skae._data.dataset import CHUNK, Dataset
 from skae._training.inference import map_batches
 from skae._utils.threads import count_weights, suitable_threads
-
-FLOATS = (np.float64, np.float32)
 
 
 class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -127,10 +125,10 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return float(np.mean(self.score_samples(X), dtype=np.float64))
 
     def _validate(self, X):
-        return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", reset=False)
+        return check_samples(self, X, reset=False)
 
     def _validate_codes(self, X):
-        X = check_array(X, dtype=FLOATS, input_name="X")
+        X = check_table(X, "X")
         if X.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} decodes codes "

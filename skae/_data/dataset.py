@@ -90,9 +90,11 @@ def _take(values, dataset: np.ndarray | slice) -> Tensor:
         dense = values[dataset.ravel()].toarray()
         return torch.from_numpy(dense.reshape(*dataset.shape, -1))
     part = values[dataset]
-    # torch refuses slices that are read-only or have negative strides.
-    if not (part.flags.c_contiguous and part.flags.writeable):
-        part = np.require(part, requirements=("C", "W"))
+    # torch refuses read-only arrays, and strides that are negative or no multiple of an
+    # item, which a single sample may have although numpy calls it contiguous.
+    regular = all(s >= 0 and s % part.itemsize == 0 for s in part.strides)
+    if not (part.flags.carray and regular):
+        part = np.array(part, order="C")
     return torch.from_numpy(part)
 
 

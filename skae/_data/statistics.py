@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
+from skae._data.checks import LARGEST
 from skae._data.dataset import Dataset
 from skae._linalg.pca import by_iteration, from_covariance, from_inner_products
 from skae._linalg.reduced_rank import Sums, reduced_rank
@@ -306,9 +307,10 @@ class _Moments:
     def spread(self) -> np.ndarray:
         squares = np.diag(self.squares) if self.squares.ndim == 2 else self.squares
         spread = np.sqrt(squares / self.n_samples)
-        # Rounding noise of a constant feature must not be scaled up.
+        # Rounding noise of a constant feature must not be scaled up, and smaller squares
+        # underflow.
         noise = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
-        return np.where(spread > noise, spread, 0.0)
+        return np.where(spread > np.maximum(noise, 1 / LARGEST), spread, 0.0)
 
 
 def moments(dataset: Dataset, field: str, with_products: bool = False) -> _Moments:

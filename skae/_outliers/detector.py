@@ -13,10 +13,10 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._base.estimator import AT_LEAST_ONE, all_or_nothing
-from skae._base.transformer import FLOATS
+from skae._data.checks import check_samples
 from skae._data.dataset import Dataset
 from skae._outliers.conformal import benjamini_hochberg, p_values
 from skae._outliers.denoiser_ensemble import train_denoisers
@@ -32,6 +32,7 @@ from skae._outliers.scoring import SCORINGS, make_anomaly_score
 from skae._outliers.shapley import reference_sample, shapley_values
 from skae._utils.device import resolve_device
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions, fit_context
+from skae._utils.torch_modes import training
 
 CHUNK = 512  # samples to score at once, small enough for a CPU cache
 MAX_REFERENCE = 10_000  # training samples that distances and thresholds are fitted to
@@ -215,8 +216,8 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
             If X is not a finite numeric array, or parameters are not valid together. The
             result of an earlier ``fit`` is kept.
         """
-        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
-            X = validate_data(self, X, dtype=FLOATS)
+        with all_or_nothing(self), training():
+            X = check_samples(self, X, reset=True, accept_sparse=False)
             self._check_parameters()
             self._fit(X, check_random_state(self.random_state))
             self._set_thresholds(X)
@@ -328,7 +329,7 @@ class AEOutlierDetector(OutlierMixin, BaseEstimator):
 
     def _validate(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        return check_samples(self, X, reset=False, dtype=np.float64, accept_sparse=False)
 
     def score_samples(self, X):
         """Return the score of each sample; the anomaly score is its negative.

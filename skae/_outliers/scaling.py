@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skae._data.checks import LARGEST
 from skae._data.dataset import Dataset
 from skae._data.statistics import moments
 
@@ -68,7 +69,8 @@ class FeatureScaler(nn.Module):
             excess = (z.abs() - CLIP).clamp(min=0)
             z = z.clamp(-CLIP, CLIP) + z.sign() * excess.log1p()
         if self.has_constants:
-            moved = self.divisor.isinf() & (difference.abs() > 1e-9 * self.mean.abs())
+            slight = (1e-9 * self.mean.abs()).clamp(min=1 / LARGEST)
+            moved = self.divisor.isinf() & (difference.abs() > slight)
             z = torch.where(moved, CLIP * difference.sign(), z)
         return z
 

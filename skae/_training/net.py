@@ -216,7 +216,8 @@ class AutoencoderNet(skorch.NeuralNet):
         self.optimizer_.gather()  # a callback may have frozen or unfrozen parameters
         self._gradient = written_out(self.module_, self.criterion_)
         # A running sum: a tensor kept from each step would pin down freed memory.
-        total, first = torch.zeros((), device=self.device), self.step_
+        first = self.step_
+        total = torch.zeros((), device=self.device, dtype=torch.float32)
         terms: dict[str, Tensor] = {}
         for batch in iterator:
             if self._scheduled:

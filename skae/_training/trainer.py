@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics
 from skae._nn.linear_path import LinearPath
+from skae._nn.scaling import FLOAT32_DEVIATIONS
 from skae._training import validation
 from skae._training.adamw import FlatAdamW
 from skae._training.ensemble import EnsembleNet, can_train_together
@@ -22,6 +22,7 @@ from skae._training.settings import N_CHECKS, TrainingSettings
 from skae._training.validation import Run
 from skae._utils.random import seeded_default_generator
 from skae._utils.threads import count_weights, suitable_threads
+from skae._utils.torch_modes import construction
 
 CACHE_BELOW = 256 * 2**20  # bytes of a standardised copy of the samples
 
@@ -195,15 +196,22 @@ class Trainer:
             return [self._copy_earlier(train) for _ in seeds]
         # Built on the CPU, whatever the caller's default device; the net moves it.
         device = self.settings.device
-        with seeded_default_generator(seeds[0], device), torch.device("cpu"):
+        with construction(seeds[0], device):
             statistics = self.build.describe(described, train)
         return [self._make_module(statistics, seed) for seed in seeds]
 
     def _copy_earlier(self, train: Dataset) -> nn.Module:
         module = copy.deepcopy(self.earlier)
         module.unfreeze()  # an earlier fit's callbacks may have frozen parts
-        if isinstance(module.encoder, LinearPath):
-            for batch in (prepare(module, chunk) for chunk in train.chunks()):
+        for batch in (prepare(module, chunk) for chunk in train.chunks()):
+            if batch.x.abs().amax() > FLOAT32_DEVIATIONS:
+                raise ValueError(
+                    "X has values that are more than "
+                    f"{FLOAT32_DEVIATIONS:g} standard deviations of the earlier training "
+                    "data from their mean. Check X for extreme values and its units, or "
+                    "fit a new estimator."
+                )
+            if isinstance(module.encoder, LinearPath):
                 x = module.encoder_input(batch.x, batch.condition)
                 module.encoder.update_range(x)
         self.build.update(module)
@@ -211,7 +219,7 @@ class Trainer:
 
     def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:
         device = self.settings.device
-        with seeded_default_generator(seed, device), torch.device("cpu"):
+        with construction(seed, device):
             module = self.build.module(statistics)
         if not any(parameter.requires_grad for parameter in module.parameters()):
             raise ValueError(
@@ -223,7 +231,7 @@ class Trainer:
 
     def _make_criterion(self, module: nn.Module, seed: int) -> nn.Module:
         device = self.settings.device
-        with seeded_default_generator(seed, device), torch.device("cpu"):
+        with construction(seed, device):
             return self.build.criterion(module)
 
     def _net_options(self, run: Run, train: Dataset) -> dict:
