@@ -173,6 +173,15 @@ def test_a_feature_whose_squares_underflow_is_constant(name, spread):
         assert_allclose(result, expected[method], rtol=1e-6, atol=1e-9, err_msg=method)
 
 
+def test_a_table_whose_squares_underflow_is_constant():
+    tiny = X * 1e-152
+
+    estimator = make("AutoencoderTransformer").fit(tiny)
+
+    assert_array_equal(estimator.transform(tiny), 0.0)
+    assert_allclose(estimator.reconstruct(tiny), [tiny.mean(axis=0)] * len(tiny))
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_float32_overflows_nowhere_between_finite_ends(name):
     estimator = fitted(name, "float32")
@@ -194,6 +203,16 @@ def test_float32_overflows_nowhere_between_finite_ends(name):
     for method, result in alone.items():
         size = np.abs(result).max(axis=1, keepdims=True)
         assert_allclose(found[method] / size, result / size, atol=1e-5)
+
+
+def test_log_likelihoods_overflow_nowhere_under_a_small_noise():
+    vae = make("VAETransformer", noise=1e-15).fit(X)
+    samples = (1e6 * X[:5]).astype(np.float32)
+
+    scores = vae.score_samples(samples)
+
+    assert (scores < -1e39).all()
+    assert_allclose(scores, vae.score_samples(samples.astype(np.float64)), rtol=1e-3)
 
 
 def test_ordinary_float32_samples_do_not_depend_on_far_ones():
