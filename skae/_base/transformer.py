@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._base import code_basis
 from skae._data.checks import check_samples, check_table
-from skae._data.dataset import CHUNK, Dataset
+from skae._data.dataset import Dataset, chunk_size
 from skae._training.inference import map_batches
 from skae._utils.threads import count_weights, suitable_threads
 
@@ -141,8 +141,8 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         chunk = self._chunk()
         with suitable_threads(count_weights(self.module_), min(chunk, len(dataset))):
             precision = torch_dtype(dataset.x.dtype)
-            result = map_batches(self.module_, function, dataset, precision, chunk)
-        return result.astype(dtype or dataset.x.dtype, copy=False)
+            dtype = dtype or dataset.x.dtype
+            return map_batches(self.module_, function, dataset, precision, chunk, dtype)
 
     def _chunk(self) -> int:
         """Number of samples that fit into scikit-learn's ``working_memory``."""
@@ -150,7 +150,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         widest = max(self.n_features_in_, getattr(self, "n_outputs_", 0), 128)
         sample_bytes = 8 * 16 * widest
         n_samples = int(get_config()["working_memory"] * 2**20 / sample_bytes)
-        return max(1, min(n_samples, CHUNK))
+        return max(1, min(n_samples, chunk_size(widest)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import issparse
 from torch import Tensor
 
-CHUNK, CHUNK_BYTES = 8192, 2**28  # of a pass over all samples
+CHUNK, CHUNK_BYTES = 8192, 2**24  # of a pass over all samples
 BLOCK, BLOCKS_AT_ONCE = 256, 64
 
 
@@ -76,6 +76,11 @@ class Dataset:
         dataset = index if self.index is None else self.index[index]
         fields = (self.x, self.target, self.condition)
         return Batch(*(None if c is None else _take(c, dataset) for c in fields))
+
+    def features(self, block: slice) -> Tensor:
+        """All samples in use, of some features."""
+        samples = slice(None) if self.index is None else self.index
+        return _take(self.x[:, block], samples)
 
     def chunks(self, size: int | None = None) -> Iterator[Batch]:
         size = size or chunk_size(self.n_values)

@@ -48,7 +48,8 @@ class DenoiserOutputs:
     def _compute(self, X: np.ndarray, members: slice) -> list[MemberOutput]:
         module, levels = self.module, RESIDUAL_NOISE_LEVELS
         with suitable_threads(self.n_weights, len(X)), inference():
-            x = module.standardize(to_device(module, Dataset(X)[:].x))
+            chunks = (to_device(module, batch.x) for batch in Dataset(X).chunks())
+            x = torch.cat([module.standardize(chunk) for chunk in chunks])
             residuals = [module.residuals(x, level, members) for level in levels]
             # To the CPU first: MPS has no float64.
             code = x.cpu().double().numpy()

@@ -111,20 +111,28 @@ def map_batches(
     dataset: Dataset,
     dtype: torch.dtype,
     chunk: int,
+    result_dtype: np.dtype | None = None,
 ) -> np.ndarray:
     """Concatenate what ``function(module, batch)`` returns for each chunk.
 
     With float32, samples that would overflow are computed in float64. Which these are
     depends on nothing but the sample.
     """
-    results = []
+    results, start = None, 0
     for batch in dataset.chunks(chunk):
         with inference():
             if dtype == torch.float64:
-                results.append(_call(module, function, batch, dtype).cpu())
+                part = _call(module, function, batch, dtype).cpu().numpy()
             else:
-                results.append(_without_overflow(module, function, batch))
-    return (results[0] if len(results) == 1 else torch.cat(results)).numpy()
+                part = _without_overflow(module, function, batch).numpy()
+        part = part.astype(result_dtype or part.dtype, copy=False)
+        if len(part) == len(dataset):
+            return part
+        if results is None:
+            results = np.empty((len(dataset), *part.shape[1:]), part.dtype)
+        results[start : start + len(part)] = part
+        start += len(part)
+    return results
 
 
 def _without_overflow(module: nn.Module, function: Callable, batch: Batch) -> Tensor:

@@ -123,8 +123,8 @@ class Trainer:
     def fit(self, begin_epoch: Callable, end_epoch: Callable) -> TrainedModule:
         """Train, select, refit; the two functions are called with the net each epoch."""
         self.hook = EpochHook(begin_epoch, end_epoch)
-        results = [self.train(run) for run in self.plan]
-        selection = validation.select(self.plan, results)
+        # The results, with a module each, are not kept during a refit.
+        selection = validation.select(self.plan, [self.train(run) for run in self.plan])
         if selection.refit is None:
             return selection.trained
         (trained,) = self.train(selection.refit)
