@@ -159,6 +159,29 @@ def test_features_of_very_different_scales_are_fitted(name, exponents, offset, d
         assert np.isfinite(result).all(), method
 
 
+@pytest.mark.parametrize("name", CLASSES)
+@examples
+@given(
+    levels=st.integers(1, 3),
+    n_repeats=st.integers(1, 4),
+    n_constant=st.integers(0, 4),
+    exponent=st.integers(-30, 30),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_ties_duplicates_and_constants_are_fitted(
+    name, levels, n_repeats, n_constant, exponent, dtype
+):
+    tied = np.repeat(np.round(levels * X[:15]), n_repeats, axis=0)
+    tied[:, :n_constant] = 7.0
+    tied = (tied * 10.0**exponent).astype(dtype)
+    labels = np.repeat(LABELS[:15], n_repeats)
+
+    found = results(make(name).fit(tied, labels), tied)
+
+    for method, result in found.items():
+        assert np.isfinite(result).all(), method
+
+
 @pytest.mark.parametrize("spread", [1e-170, 5e-324])
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_feature_whose_squares_underflow_is_constant(name, spread):
