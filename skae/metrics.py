@@ -1,9 +1,16 @@
 """Metrics of reconstruction quality."""
 
 import warnings
+from collections.abc import Iterator
+from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_array
+from scipy.sparse import csr_array, issparse
+from sklearn.utils import check_array, gen_batches
+
+from skae._utils import reconstruction
+
+CHUNK_VALUES = 2**22  # of sparse data, that are made dense at once
 
 
 def reconstruction_r2(estimator, X, y=None):
@@ -15,15 +22,18 @@ def reconstruction_r2(estimator, X, y=None):
     the function itself as ``scoring=`` to a grid search over PCA, KernelPCA, autoencoders
     or Pipelines of them.
 
+    Missing values, of a Pipeline with an imputer, are left out of both sums.
+
     Parameters
     ----------
     estimator : object
-        A fitted transformer with ``inverse_transform``, or a Pipeline of such steps.
+        A fitted transformer with ``inverse_transform``, or a Pipeline of such steps and
+        imputers.
 
-    X : array-like of shape (n_samples, n_features)
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The samples to reconstruct.
 
-    y : array-like of shape (n_samples, n_outputs), default=None
+    y : {array-like, sparse matrix} of shape (n_samples, n_outputs), default=None
         Targets of the reconstruction, instead of X, for a :class:`skae.DenoisingAE` with
         ``corruption="paired"``. Ignored for all others.
 
@@ -42,36 +52,61 @@ def reconstruction_r2(estimator, X, y=None):
     >>> print(f"{reconstruction_r2(PCA(2).fit(X), X):.3f}")
     0.978
     """
-    paired = _find_paired(estimator)
-    if paired is not None:
-        before, denoiser = paired
-        reconstruction = denoiser.reconstruct(
-            X if before is None else before.transform(X)
-        )
-    elif hasattr(estimator, "reconstruct"):  # which may use more than the code
-        reconstruction = estimator.reconstruct(X)
-    else:
-        reconstruction = estimator.inverse_transform(estimator.transform(X))
-    original = check_array(X if paired is None else y, dtype=np.float64)
-    reconstruction = check_array(reconstruction, dtype=np.float64)
-    error = np.square(original - reconstruction).sum()
-    total = np.square(original - original.mean(axis=0)).sum()
-    if (original == original[0]).all():
+    *before, last = steps = reconstruction.final_steps(estimator)
+    is_paired = getattr(last, "_is_paired", False)
+    sums, n_observed, low, high = 0.0, 0, np.inf, -np.inf
+    for _, target in _chunks(X, y if is_paired else X):
+        observed = _observed(target, steps)
+        sums = sums + target.sum(axis=0, where=observed)
+        n_observed = n_observed + observed.sum(axis=0)
+        low = np.minimum(low, target.min(axis=0, where=observed, initial=np.inf))
+        high = np.maximum(high, target.max(axis=0, where=observed, initial=-np.inf))
+    if not (low < high).any():
         warnings.warn(
-            f"R2 is not defined for n_samples={len(original)} without variance; "
+            f"R2 is not defined for n_samples={np.shape(X)[0]} without variance; "
             "returning NaN. Pass at least two samples that differ.",
             stacklevel=2,
         )
         return float("nan")
+    mean = sums / np.maximum(n_observed, 1)
+    error = total = 0.0
+    for samples, target in _chunks(X, y if is_paired else X):
+        if is_paired:  # in the units of the targets, which earlier steps do not change
+            for step in before:
+                samples = step.transform(samples)
+            found = last.reconstruct(samples)
+        else:
+            found = reconstruction.reconstruct(estimator, samples)
+        found = reconstruction.to_dense(found)
+        dropped = _dropped(found, steps)
+        check_array(found[:, ~dropped], input_name="the reconstruction")
+        counted = _observed(target, steps) & ~dropped
+        error += np.square(np.where(counted, target - found, 0.0)).sum()
+        total += np.square(np.where(counted, target - mean, 0.0)).sum()
     return float(1 - error / total)
 
 
-def _find_paired(estimator):
-    """Return the preprocessing and the denoiser, if it was fitted to pairs."""
-    while hasattr(estimator, "best_estimator_"):
-        estimator = estimator.best_estimator_
-    steps = getattr(estimator, "steps", [("", estimator)])
-    denoiser = steps[-1][1]
-    if not getattr(denoiser, "_is_paired", False):
-        return None
-    return (estimator[:-1] if len(steps) > 1 else None), denoiser
+def _chunks(X, targets) -> Iterator[tuple]:
+    """Samples, and their targets as a dense array; all at once unless they are sparse."""
+    options = dict(dtype=np.float64, ensure_all_finite="allow-nan", input_name="X")
+    if not issparse(targets):
+        yield X, check_array(targets, **options)
+        return
+    pair = [csr_array(values) if issparse(values) else values for values in (X, targets)]
+    n_samples, n_features = targets.shape
+    for chunk in gen_batches(n_samples, max(1, CHUNK_VALUES // n_features)):
+        samples, some = (values[chunk] for values in pair)
+        yield samples, check_array(some.toarray(), **options)
+
+
+def _observed(target: np.ndarray, steps: list) -> np.ndarray:
+    """Which values are not missing: not NaN, nor what a first imputer replaces."""
+    missing = getattr(steps[0], "missing_values", np.nan)
+    observed = ~np.isnan(target)
+    return observed & (target != missing) if isinstance(missing, Real) else observed
+
+
+def _dropped(found: np.ndarray, steps: list) -> np.ndarray:
+    """Features without any value in training, which an imputer leaves out."""
+    dropped = np.isnan(found).all(axis=0)
+    return dropped & any(map(reconstruction.is_imputer, steps))

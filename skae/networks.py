@@ -11,6 +11,8 @@ from math import ceil, log2, prod
 
 from torch import Tensor, nn
 
+from skae._utils import images
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "relu": nn.ReLU,
@@ -131,27 +133,13 @@ def residual_mlp(
     return nn.Sequential(nn.Linear(n_in, width), *blocks, nn.Linear(width, n_out))
 
 
-def _check_image(n_flat: int, image_shape: Sequence[int], side: str) -> tuple[int, ...]:
-    if len(image_shape) != 3 or min(image_shape) < 1:
-        raise ValueError(
-            f"image_shape={image_shape!r} must be (channels, height, width), each at "
-            "least 1."
-        )
-    if prod(image_shape) != n_flat:
-        raise ValueError(
-            f"image_shape={tuple(image_shape)} has {prod(image_shape)} values, but the "
-            f"{side} has n_features={n_flat}."
-        )
-    return tuple(image_shape)
-
-
 # Convolutions halve an image until its shorter side is at most this.
 SMALL = 4
 FIRST_CHANNELS, MOST_CHANNELS = 32, 128
 
 
 def _resolve_channels(
-    image_shape: Sequence[int], channels: str | Sequence[int]
+    image_shape: images.ImageShape, channels: str | Sequence[int]
 ) -> tuple[int, ...]:
     """Channels after each convolution, from the image to the code."""
     if not isinstance(channels, str):
@@ -161,7 +149,7 @@ def _resolve_channels(
             f"channels={channels!r} must be 'auto' or a sequence of integers, one for "
             "each convolution."
         )
-    n_layers = max(2, ceil(log2(min(image_shape[1:]) / SMALL)))
+    n_layers = max(2, ceil(log2(min(image_shape.height, image_shape.width) / SMALL)))
     return tuple(min(FIRST_CHANNELS * 2**n, MOST_CHANNELS) for n in range(n_layers))
 
 
@@ -195,8 +183,9 @@ def conv_encoder(
     n_out : int
         Width of the output.
 
-    image_shape : (channels, height, width)
-        Shape of one image, of any size.
+    image_shape : (channels, height, width), (height, width, channels) or (height, width)
+        Shape of one image, as its values are ordered in X. Channels are taken to be last
+        if the last number is at most 4 and both others are larger, as in (12, 12, 3).
 
     channels : "auto" or sequence of int, default="auto"
         Channels after each convolution; each halves height and width, rounding up.
@@ -230,19 +219,22 @@ def conv_encoder(
     >>> encoder(35, 3)(torch.zeros(2, 35)).shape
     torch.Size([2, 3])
     """
-    shape = _check_image(n_in, image_shape, "input")
+    shape = images.read_image_shape(image_shape, n_in)
     channels = _resolve_channels(shape, channels)
     layers = _shrinking(shape, channels, activation)
-    last = prod(_sizes(*shape[1:], len(channels))[-1]) * [shape[0], *channels][-1]
+    last = prod(_sizes(*shape[1:3], len(channels))[-1]) * [shape.channels, *channels][-1]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(last, n_out))
 
 
 def _shrinking(
-    image_shape: Sequence[int], channels: Sequence[int], activation: str
+    image_shape: images.ImageShape, channels: Sequence[int], activation: str
 ) -> list[nn.Module]:
     """Convolutions from flat samples to a small image of many channels."""
-    layers: list[nn.Module] = [nn.Unflatten(1, tuple(image_shape))]
-    for before, after in pairwise([image_shape[0], *channels]):
+    n_channels, height, width, channels_last = image_shape
+    layers: list[nn.Module] = [nn.Unflatten(1, (n_channels, height, width))]
+    if channels_last:
+        layers = [nn.Unflatten(1, (height, width, n_channels)), _MoveAxis(-1, 1)]
+    for before, after in pairwise([n_channels, *channels]):
         layers += [
             nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1),
             _activation(activation),
@@ -269,8 +261,9 @@ def conv_decoder(
     n_out : int
         Number of values of a flat image; must be the product of ``image_shape``.
 
-    image_shape : (channels, height, width)
-        Shape of one image, of any size.
+    image_shape : (channels, height, width), (height, width, channels) or (height, width)
+        Shape of one image, as its values are ordered in X. Channels are taken to be last
+        if the last number is at most 4 and both others are larger, as in (12, 12, 3).
 
     channels : "auto" or sequence of int, default="auto"
         Channels before each transposed convolution, from the code to the image. "auto"
@@ -298,23 +291,23 @@ def conv_decoder(
     >>> decoder(3, 35)(torch.zeros(2, 3)).shape
     torch.Size([2, 35])
     """
-    shape = _check_image(n_out, image_shape, "output")
+    shape = images.read_image_shape(image_shape, n_out)
     if isinstance(channels, str):
         channels = _resolve_channels(shape, channels)[::-1]
-    small = _sizes(*shape[1:], len(channels))[-1]
-    first = ([*channels, shape[0]][0], *small)
+    small = _sizes(*shape[1:3], len(channels))[-1]
+    first = ([*channels, shape.channels][0], *small)
     layers = [nn.Linear(n_in, prod(first)), nn.Unflatten(1, first)]
     return nn.Sequential(*layers, *_growing(shape, channels, activation))
 
 
 def _growing(
-    image_shape: Sequence[int], channels: Sequence[int], activation: str
+    image_shape: images.ImageShape, channels: Sequence[int], activation: str
 ) -> list[nn.Module]:
     """Transposed convolutions from a small image of many channels to flat samples."""
-    sizes = _sizes(*image_shape[1:], len(channels))[::-1]
+    sizes = _sizes(*image_shape[1:3], len(channels))[::-1]
     layers: list[nn.Module] = []
     for (before, after), (small, large) in zip(
-        pairwise([*channels, image_shape[0]]), pairwise(sizes), strict=True
+        pairwise([*channels, image_shape.channels]), pairwise(sizes), strict=True
     ):
         # A transposed convolution gives 2 * small - 1; an even size needs one more.
         padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
@@ -324,7 +317,21 @@ def _growing(
                 before, after, 3, stride=2, padding=1, output_padding=padding
             ),
         ]
+    if image_shape.channels_last:
+        layers.append(_MoveAxis(1, -1))
     return [*layers, nn.Flatten()]
+
+
+class _MoveAxis(nn.Module):
+    """Moves the axis of the channels."""
+
+    def __init__(self, source: int, destination: int):
+        super().__init__()
+        self.source = source
+        self.destination = destination
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.movedim(self.source, self.destination)
 
 
 class _FlattenGrid(nn.Module):
@@ -349,10 +356,10 @@ class _UnflattenGrid(nn.Module):
 
 
 def _count_positions(
-    image_shape: Sequence[int], n_layers: int, n_values: int
+    image_shape: images.ImageShape, n_layers: int, n_values: int
 ) -> tuple[int, int, int]:
     """Height and width of the grid, and number of values per position."""
-    height, width = _sizes(*image_shape[1:], n_layers)[-1]
+    height, width = _sizes(*image_shape[1:3], n_layers)[-1]
     if n_values % (height * width):
         raise ValueError(
             f"The {n_values} values must be a multiple of the grid of {height} x {width} "
@@ -383,8 +390,9 @@ def grid_encoder(
     n_out : int
         Width of the output, a multiple of the number of grid positions.
 
-    image_shape : (channels, height, width)
-        Shape of one image, of any size.
+    image_shape : (channels, height, width), (height, width, channels) or (height, width)
+        Shape of one image, as its values are ordered in X. Channels are taken to be last
+        if the last number is at most 4 and both others are larger, as in (12, 12, 3).
 
     channels : sequence of int, default=(32, 64)
         Channels after each convolution; each halves height and width, rounding up.
@@ -411,9 +419,9 @@ def grid_encoder(
     >>> encoder(torch.zeros(2, 784)).shape
     torch.Size([2, 392])
     """
-    shape = _check_image(n_in, image_shape, "input")
+    shape = images.read_image_shape(image_shape, n_in)
     *_, width = _count_positions(shape, len(channels), n_out)
-    last = [shape[0], *channels][-1]
+    last = [shape.channels, *channels][-1]
     return nn.Sequential(
         *_shrinking(shape, channels, activation),
         nn.Conv2d(last, last, kernel_size=3, padding=1),
@@ -442,8 +450,9 @@ def grid_decoder(
     n_out : int
         Number of values of a flat image; must be the product of ``image_shape``.
 
-    image_shape : (channels, height, width)
-        Shape of one image, of any size.
+    image_shape : (channels, height, width), (height, width, channels) or (height, width)
+        Shape of one image, as its values are ordered in X. Channels are taken to be last
+        if the last number is at most 4 and both others are larger, as in (12, 12, 3).
 
     channels : sequence of int, default=(64, 32)
         Channels before each transposed convolution.
@@ -470,9 +479,9 @@ def grid_decoder(
     >>> decoder(torch.zeros(2, 392)).shape
     torch.Size([2, 784])
     """
-    shape = _check_image(n_out, image_shape, "output")
+    shape = images.read_image_shape(image_shape, n_out)
     height, width, n_values = _count_positions(shape, len(channels), n_in)
-    first = [*channels, shape[0]][0]
+    first = [*channels, shape.channels][0]
     return nn.Sequential(
         _UnflattenGrid(height, width),
         nn.Conv2d(n_values, first, kernel_size=3, padding=1),

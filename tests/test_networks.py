@@ -2,12 +2,14 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from skae._utils.images import read_image_shape
 from skae.networks import (
     ACTIVATIONS,
     conv_decoder,
@@ -19,11 +21,12 @@ from skae.networks import (
 )
 
 sizes = st.integers(1, 9)
+GRIDS = grid_encoder, grid_decoder
 channel_lists = st.lists(st.integers(1, 3), max_size=3)
 
 
 @settings(max_examples=30, deadline=None)
-@given(sizes, sizes, sizes, channel_lists)
+@given(st.integers(1, 4), sizes, sizes, channel_lists)
 def test_convolutions_take_images_of_any_size(channels, height, width, hidden):
     shape, n_flat = (channels, height, width), channels * height * width
     x = torch.zeros(2, n_flat)
@@ -54,7 +57,7 @@ def test_auto_convolutions_leave_a_small_image_that_the_decoder_mirrors(
 
 
 @settings(max_examples=30, deadline=None)
-@given(sizes, sizes, sizes, channel_lists, st.integers(1, 4))
+@given(st.integers(1, 4), sizes, sizes, channel_lists, st.integers(1, 4))
 def test_grids_take_images_of_any_size(channels, height, width, hidden, n_values):
     shape, n_flat = (channels, height, width), channels * height * width
     halvings = 2 ** len(hidden)
@@ -116,8 +119,49 @@ def test_residual_blocks_add_to_their_input():
 def test_wrong_image_shapes_raise(build):
     with pytest.raises(ValueError, match=r"has 12 values.*n_features=10"):
         build(10, 10, image_shape=(1, 3, 4))
-    with pytest.raises(ValueError, match=r"must be \(channels, height, width\)"):
-        build(12, 12, image_shape=(3, 4))
+    for wrong in ((12,), (1, 1, 3, 4), (-3, -4), (0, 3, 4), (1.0, 3, 4)):
+        with pytest.raises(ValueError, match=r"must be \(height, width\), \(channels"):
+            build(12, 12, image_shape=wrong)
+
+
+@pytest.mark.parametrize(
+    "shape, expected",
+    [
+        ((12, 12, 3), (3, 12, 12, True)),
+        ((28, 28, 1), (1, 28, 28, True)),
+        ((8, 6, 4), (4, 8, 6, True)),
+        ((64, 64, 2), (2, 64, 64, True)),
+        ((3, 12, 12), (3, 12, 12, False)),
+        ((12, 28), (1, 12, 28, False)),
+        ((3, 3, 3), (3, 3, 3, False)),
+        ((1, 28, 3), (1, 28, 3, False)),
+        ((16, 4, 4), (16, 4, 4, False)),  # a small image of many channels
+        ((100, 32, 32), (100, 32, 32, False)),
+    ],
+)
+def test_channels_are_read_at_either_end(shape, expected):
+    assert read_image_shape(shape, np.prod(shape)) == expected
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "encoder, decoder, n_code", [(conv_encoder, conv_decoder, 3), (*GRIDS, 4 * 2)]
+)
+def test_channels_last_are_channels_first_in_another_order(
+    encoder, decoder, n_code, n_channels
+):
+    n_flat, small = n_channels * 8 * 6, dict(channels=(4, 4))
+    order = np.arange(n_flat).reshape(n_channels, 8, 6).transpose(1, 2, 0).ravel()
+    x = torch.randn(5, n_flat)
+    codes, images = [], []
+    for shape in ((n_channels, 8, 6), (8, 6, n_channels)):
+        torch.manual_seed(0)
+        codes.append(encoder(n_flat, n_code, image_shape=shape, **small))
+        images.append(decoder(n_code, n_flat, image_shape=shape, **small))
+
+    code = codes[0](x)
+    torch.testing.assert_close(codes[1](x[:, order]), code)
+    torch.testing.assert_close(images[1](code), images[0](code)[:, order])
 
 
 @pytest.mark.parametrize("build", [conv_encoder, conv_decoder])

@@ -20,6 +20,7 @@ from skae._data.statistics import Statistics
 from skae._nn.code_basis import CodeBasis
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
+from skae._utils.torch_modes import inference
 
 
 @documented
@@ -278,8 +279,10 @@ class AdversarialAE(GenerativeMixin, ReconstructionAutoencoder):
         part = None if condition is None else torch.from_numpy(condition.argmax(axis=1))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
-        codes = self.module_.prior.draw(n_samples, generator, part, dtype=torch.float64)
-        return self._decode(codes.numpy(), None)
+        with inference():
+            draw = self.module_.prior.draw
+            codes = draw(n_samples, generator, part, dtype=torch.float64).numpy()
+        return self._decode(codes, None)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

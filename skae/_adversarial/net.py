@@ -134,6 +134,9 @@ class AdversarialNet(AutoencoderNet):
         self.criterion_.terms = self._divergence.terms
         return self._weight * self._error * slope
 
+    def _valid_chunks(self) -> list[Batch]:
+        return [self._valid]  # the divergence is that of all codes together
+
     def sample_losses(self, batch: Batch) -> Tensor:
         output = self.infer(batch)
         losses = self.criterion_(output, batch.target)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
+from skae._data.statistics import moments
 from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.linear_path import LinearPath
 from skae._training.inference import apply, map_batches
@@ -109,18 +110,20 @@ def explained_variance_ratio(
     most = max(200, MAX_RATIO_DECODINGS // n_components)
     n_some = min(len(dataset), MAX_RATIO_SAMPLES, most)
     some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
-    batch = some[:]
-    target = (batch.x if batch.target is None else batch.target).double().numpy()
-    total = np.square(target - target.mean(axis=0)).sum()
+    field = "x" if dataset.target is None else "target"
+    total = moments(some, field).squares.sum()
     if total == 0:
         return np.zeros(n_components)
-    codes = map_batches(module, encode, some, dtype, chunk)
-    errors = []
-    for n_kept in range(n_components + 1):
-        kept = np.where(np.arange(n_components) < n_kept, codes, 0.0)
-        kept = Dataset(kept, condition=some.condition)
-        decoded = map_batches(module, decode, kept, dtype, chunk)
-        errors.append(np.square(decoded - target).sum())
+    errors = np.zeros(n_components + 1)
+    for batch in some.chunks(chunk):
+        target = getattr(batch, field).double().numpy()
+        x, _, condition = (None if part is None else part.numpy() for part in batch)
+        codes = map_batches(module, encode, Dataset(x, None, condition), dtype, chunk)
+        for n_kept in range(n_components + 1):
+            kept = np.where(np.arange(n_components) < n_kept, codes, 0.0)
+            kept = Dataset(kept, condition=condition)
+            decoded = map_batches(module, decode, kept, dtype, chunk)
+            errors[n_kept] += np.square(decoded - target).sum()
     return -np.diff(errors) / total
 
 

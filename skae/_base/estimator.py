@@ -14,13 +14,13 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 from torch import nn
 
 from skae._base import code_basis
 from skae._base.architecture import describe_builder
 from skae._base.initialization import NetworkSettings, make_components, resolve_widths
-from skae._base.transformer import FLOATS, FittedAutoencoder, torch_dtype
+from skae._base.transformer import FittedAutoencoder, torch_dtype
+from skae._data.checks import check_samples
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe
 from skae._nn.autoencoder import AutoencoderModule
@@ -33,6 +33,7 @@ from skae._utils.device import resolve_device
 from skae._utils.progress import progress_bar
 from skae._utils.sklearn_compat import Interval, StrOptions, fit_context
 from skae._utils.threads import libraries_on_one_thread
+from skae._utils.torch_modes import training
 from skae._utils.warnings import warn_caller
 from skae.networks import ACTIVATIONS
 
@@ -155,9 +156,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             If X is not a finite numeric array, or a parameter is not valid for it. The
             result of an earlier ``fit`` is kept.
         """
-        # The caller may be in inference mode or without gradients; training is not.
-        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
-            X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr")
+        with all_or_nothing(self), training():
+            X = check_samples(self, X, reset=True)
             self._check_parameters(X)
             dataset = self._make_dataset(X, y)
             self._check_probabilities(dataset)
@@ -228,11 +228,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             As in :meth:`fit`, or if a parameter that determines the module was changed
             since the first part.
         """
-        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
+        with all_or_nothing(self), training():
             resumes = hasattr(self, "module_")
-            X = validate_data(
-                self, X, dtype=FLOATS, accept_sparse="csr", reset=not resumes
-            )
+            X = check_samples(self, X, reset=not resumes)
             self._check_parameters(X)
             part = self._make_dataset(X, y)
             self._check_probabilities(part)

@@ -16,6 +16,9 @@ from skae.networks import mlp
 
 # From this many features on, the default networks are twice as wide.
 WIDE = 50
+# Of a decoder's linear map, in standardised units. Where a feature's spread is far below
+# that of others, rounding errors of the components divided by it would overflow.
+LARGEST_WEIGHT = 1e9
 
 
 class NetworkSettings(NamedTuple):
@@ -78,6 +81,7 @@ def make_components(
         weight, bias = to_logits(weight, torch.as_tensor(statistics.target_mean))
     else:
         weight = weight / (inputs if outputs is None else outputs).divisor
+        weight = weight.clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT)
     corrections = {} if bernoulli else _corrections(statistics, unit.numpy())
     initialization = LinearInitialization(
         encoder_weight=inputs.spread[:, None] * components / unit,

@@ -7,15 +7,13 @@ import pandas as pd
 import torch
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._base import code_basis
-from skae._data.dataset import CHUNK, Dataset
+from skae._data.checks import check_samples, check_table
+from skae._data.dataset import Dataset, chunk_size
 from skae._training.inference import map_batches
 from skae._utils.threads import OneThread, count_weights, suitable_threads
-
-FLOATS = (np.float64, np.float32)
 
 
 class FittedAutoencoder(
@@ -129,10 +127,10 @@ class FittedAutoencoder(
         return float(np.mean(self.score_samples(X), dtype=np.float64))
 
     def _validate(self, X):
-        return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", reset=False)
+        return check_samples(self, X, reset=False)
 
     def _validate_codes(self, X):
-        X = check_array(X, dtype=FLOATS, input_name="X")
+        X = check_table(X, "X")
         if X.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} decodes codes "
@@ -145,8 +143,8 @@ class FittedAutoencoder(
         chunk = self._chunk()
         with suitable_threads(count_weights(self.module_), min(chunk, len(dataset))):
             precision = torch_dtype(dataset.x.dtype)
-            result = map_batches(self.module_, function, dataset, precision, chunk)
-        return result.astype(dtype or dataset.x.dtype, copy=False)
+            dtype = dtype or dataset.x.dtype
+            return map_batches(self.module_, function, dataset, precision, chunk, dtype)
 
     def _chunk(self) -> int:
         """Number of samples that fit into scikit-learn's ``working_memory``."""
@@ -154,7 +152,7 @@ class FittedAutoencoder(
         widest = max(self.n_features_in_, getattr(self, "n_outputs_", 0), 128)
         sample_bytes = 8 * 16 * widest
         n_samples = int(get_config()["working_memory"] * 2**20 / sample_bytes)
-        return max(1, min(n_samples, CHUNK))
+        return max(1, min(n_samples, chunk_size(widest)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

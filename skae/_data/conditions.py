@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from skae._data.checks import check_magnitude
+
 
 class Labels:
     """One-hot encoder of labels.
@@ -91,6 +93,7 @@ class Numbers:
         _check_length(y, n_samples)
         if not np.isfinite(y).all():
             raise ValueError("y has values that are NaN or infinite. Drop these samples.")
+        check_magnitude(y, "y")
         return ((y - self.mean) / self.spread).astype(np.float32)
 
 
@@ -119,6 +122,7 @@ def check_condition(y) -> np.ndarray:
             "two-dimensional y must be numeric."
         )
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+    check_magnitude(y, "y")
     return y[:, None] if y.ndim == 1 else y
 
 

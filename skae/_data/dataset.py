@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import issparse
 from torch import Tensor
 
-CHUNK, CHUNK_BYTES = 8192, 2**28  # of a pass over all samples
+CHUNK, CHUNK_BYTES = 8192, 2**24  # of a pass over all samples
 BLOCK, BLOCKS_AT_ONCE = 256, 64
 
 
@@ -77,6 +77,11 @@ class Dataset:
         fields = (self.x, self.target, self.condition)
         return Batch(*(None if c is None else _take(c, dataset) for c in fields))
 
+    def features(self, block: slice) -> Tensor:
+        """All samples in use, of some features."""
+        samples = slice(None) if self.index is None else self.index
+        return _take(self.x[:, block], samples)
+
     def chunks(self, size: int | None = None) -> Iterator[Batch]:
         size = size or chunk_size(self.n_values)
         for start in range(0, len(self), size):
@@ -90,9 +95,11 @@ def _take(values, dataset: np.ndarray | slice) -> Tensor:
         dense = values[dataset.ravel()].toarray()
         return torch.from_numpy(dense.reshape(*dataset.shape, -1))
     part = values[dataset]
-    # torch refuses slices that are read-only or have negative strides.
-    if not (part.flags.c_contiguous and part.flags.writeable):
-        part = np.require(part, requirements=("C", "W"))
+    # torch refuses read-only arrays, and strides that are negative or no multiple of an
+    # item, which a single sample may have although numpy calls it contiguous.
+    regular = all(s >= 0 and s % part.itemsize == 0 for s in part.strides)
+    if not (part.flags.carray and regular):
+        part = np.array(part, order="C")
     return torch.from_numpy(part)
 
 

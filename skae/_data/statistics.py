@@ -10,8 +10,10 @@ from functools import partial
 import numpy as np
 import torch
 from scipy.sparse import issparse
+from torch import Tensor
 
-from skae._data.dataset import Dataset
+from skae._data.checks import LARGEST
+from skae._data.dataset import Batch, Dataset
 from skae._linalg.pca import by_iteration, from_covariance, from_inner_products
 from skae._linalg.reduced_rank import Sums, reduced_rank
 
@@ -140,10 +142,10 @@ def describe(
             products, chunks, len(dataset), n_components
         )
     else:
-        values = dataset[:].x
 
         def centred(block: slice) -> np.ndarray:
-            return (values[:, block].double().numpy() - x.mean[block]) * scale[block]
+            values = dataset.features(block).double().numpy()
+            return (values - x.mean[block]) * scale[block]
 
         components, deviations = from_inner_products(centred, shape, n_components)
     return Statistics(
@@ -164,7 +166,8 @@ def describe(
 
 def describe_basis(dataset: Dataset) -> Statistics:
     """Describe the samples without their targets, for :func:`describe_pairs`."""
-    n_components = WIDE_REGRESSION if dataset.n_features > WIDE_REGRESSION else 1
+    is_wide = dataset.n_features > WIDE_REGRESSION
+    n_components = min(WIDE_REGRESSION, len(dataset)) if is_wide else 1
     return describe(
         Dataset(dataset.x, None, dataset.condition, dataset.index), n_components
     )
@@ -249,14 +252,12 @@ def describe_given(
     offsets = np.linalg.solve(squares + slight, products)
     n_some = min(len(dataset), RESIDUALS, max(1, DENSE_VALUES // dataset.n_features))
     places = np.linspace(0, len(dataset) - 1, n_some).astype(int)
-    some = dataset.subset(places)[:]
-    residuals = (
-        some.x.double().numpy() - x.mean - some.condition.double().numpy() @ offsets
-    )
     varies = x.spread > 0
     unit = np.where(varies & standardized, x.spread, 1.0)
     # The residual of a constant feature is rounding error.
-    left = describe(Dataset(np.where(varies, residuals / unit, 0.0)), n_components)
+    divisor = np.where(varies, unit, np.inf)
+    some = Residuals(dataset.subset(places), x.mean, offsets, divisor)
+    left = describe(some, n_components)
     return replace(
         left,
         mean=x.mean,
@@ -269,6 +270,45 @@ def describe_given(
         condition_range=np.stack([np.min(ranges, axis=0), np.max(ranges, axis=0)]),
         residual_spread=left.spread * unit,
     )
+
+
+class Residuals(Dataset):
+    """Residuals of a regression of the samples on their condition, in float64.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The samples and their condition.
+
+    mean : ndarray of shape (n_features,)
+        Mean of the samples.
+
+    offsets : ndarray of shape (n_conditions, n_features)
+        Coefficients of the regression.
+
+    divisor : ndarray of shape (n_features,)
+        What the residuals are divided by.
+    """
+
+    def __init__(self, dataset: Dataset, mean, offsets, divisor):
+        super().__init__(dataset.x, None, dataset.condition, dataset.index)
+        self.mean = mean
+        self.offsets = offsets
+        self.divisor = divisor
+
+    def __getitem__(self, index) -> Batch:
+        x, _, condition = super().__getitem__(index)
+        return Batch(self._residuals(x, condition, slice(None)), None, None)
+
+    def features(self, block: slice) -> Tensor:
+        condition = super().__getitem__(slice(None)).condition
+        return self._residuals(super().features(block), condition, block)
+
+    def _residuals(self, x: Tensor, condition: Tensor, block: slice) -> Tensor:
+        x = x.double().numpy() - self.mean[block]
+        x -= condition.double().numpy() @ self.offsets[:, block]
+        x /= self.divisor[block]
+        return torch.from_numpy(x)
 
 
 @dataclass
@@ -290,7 +330,10 @@ class _Moments:
         centred = chunk - mean
         drift = centred.mean(axis=0)  # what rounding left in the first mean
         centred -= drift
-        products = centred.T @ centred if with_products else (centred**2).sum(axis=0)
+        if with_products:
+            products = centred.T @ centred
+        else:
+            products = np.einsum("ij,ij->j", centred, centred)
         return cls(len(chunk), mean + drift, products)
 
     def add(self, other: "_Moments") -> None:
@@ -306,9 +349,10 @@ class _Moments:
     def spread(self) -> np.ndarray:
         squares = np.diag(self.squares) if self.squares.ndim == 2 else self.squares
         spread = np.sqrt(squares / self.n_samples)
-        # Rounding noise of a constant feature must not be scaled up.
+        # Rounding noise of a constant feature must not be scaled up, and smaller squares
+        # underflow.
         noise = 10 * np.finfo(np.float64).eps * np.abs(self.mean)
-        return np.where(spread > noise, spread, 0.0)
+        return np.where(spread > np.maximum(noise, 1 / LARGEST), spread, 0.0)
 
 
 def moments(dataset: Dataset, field: str, with_products: bool = False) -> _Moments:
@@ -324,10 +368,12 @@ def moments(dataset: Dataset, field: str, with_products: bool = False) -> _Momen
 
 
 def _value_range(dataset: Dataset, field: str = "x") -> np.ndarray:
-    values = (getattr(batch, field) for batch in dataset.chunks())
-    ranges = [torch.stack(part.aminmax(dim=0)) for part in values]
-    low, high = torch.cat(ranges).double().aminmax(dim=0)
-    return np.stack([low, high])
+    extremes = None
+    for batch in dataset.chunks():
+        values = getattr(batch, field)
+        seen = values if extremes is None else torch.cat([extremes, values])
+        extremes = torch.stack(seen.aminmax(dim=0))
+    return extremes.double().numpy()
 
 
 def _parts(dataset: Dataset) -> Iterator:

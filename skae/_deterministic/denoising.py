@@ -8,13 +8,13 @@ from numbers import Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skae._base import code_basis
 from skae._base.reconstruction import ReconstructionAutoencoder
-from skae._base.transformer import FLOATS
+from skae._data.checks import check_table
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe_basis, describe_pairs
 from skae._deterministic.corruption import KINDS, SHARES, CorruptedDataset, Corruption
@@ -248,7 +248,7 @@ class DenoisingAE(ReconstructionAutoencoder):
                 f"corruption='paired' requires y to be passed to {method}, but the "
                 "target y is None. Pass the clean samples as a two-dimensional y."
             )
-        y = check_array(y, dtype=FLOATS, input_name="y")
+        y = check_table(y, "y")
         check_consistent_length(X, y)
         if method != "fit" and y.shape[1] != self.n_outputs_:
             raise ValueError(

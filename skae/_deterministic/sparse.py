@@ -24,6 +24,7 @@ from skae._nn.scaling import Standardizer
 from skae._training.inference import apply, prepare
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import StrOptions
+from skae._utils.torch_modes import inference
 
 MAX_COMPONENTS = 4096  # of "auto"
 CALIBRATION_SAMPLES, CALIBRATION_VALUES = 10_000, 2**26
@@ -277,7 +278,7 @@ class SparseAE(ReconstructionAutoencoder):
         samples = dataset.subset(index)
         x = prepare(self.module_, samples[:]).x
         encoder = self.module_.encoder
-        with torch.inference_mode():
+        with inference():
             activation = encoder(x)
             if self.best_step_ == 0 and self.init == "pca" and n_samples >= N_FOLDS:
                 # Cross-fitted: principal components explain more of their own samples.

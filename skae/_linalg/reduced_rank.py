@@ -82,13 +82,16 @@ def _best_share(kept: Sums, held_out: Sums) -> float:
     values, vectors = _eigen(kept.squares)
     if values.size == 0 or held_out.n_samples == 0:
         return PENALTIES[0]
-    products = vectors.T @ kept.products
-    squares = vectors.T @ held_out.squares @ vectors
-    targets = vectors.T @ held_out.products
+    products, targets = vectors.T @ kept.products, vectors.T @ held_out.products
+    unit = np.abs(products).max() or 1.0  # so that products of them do not overflow
+    products /= unit
+    targets /= unit
+    squares = (vectors.T @ held_out.squares @ vectors) * (products @ products.T)
+    targets = np.einsum("ij,ij->i", products, targets)
 
-    def error(share: float) -> float:  # up to a constant
-        regression = products / (values + share * values[-1])[:, None]
-        return np.sum(regression * (squares @ regression - 2 * targets))
+    def error(share: float) -> float:  # up to a factor and a constant
+        shrinkage = 1 / (values + share * values[-1])
+        return shrinkage @ squares @ shrinkage - 2 * shrinkage @ targets
 
     return min(PENALTIES, key=error)
 

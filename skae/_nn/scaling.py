@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 from skae._nn.derived import DerivedBuffers
 
+# Squares of so many standard deviations can be summed in float32.
+FLOAT32_DEVIATIONS = 1e12
+
 
 class Standardizer(DerivedBuffers):
     """Scales features to mean 0 and variance 1, and back.
@@ -42,6 +45,9 @@ class Standardizer(DerivedBuffers):
         finite = self.divisor[self.divisor.isfinite()]
         sizes = torch.cat([finite, self.mean.abs()])
         self.fits_float32 = bool(((finite > 1e-30).all() & (sizes < 1e30).all()).item())
+        # Values beyond this may overflow in float32 once they are scaled and squared.
+        limit = FLOAT32_DEVIATIONS * float(self.divisor.min())
+        self.float32_limit = min(limit, torch.finfo(torch.float32).max)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float32 and self.fits_float32:

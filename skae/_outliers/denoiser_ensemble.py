@@ -22,8 +22,8 @@ from skae._outliers.scaling import FeatureScaler
 from skae._training.adamw import FlatAdamW
 from skae._training.net import AutoencoderNet, plain_history
 from skae._training.trainer import CACHE_BELOW
-from skae._utils.random import seeded_default_generator
 from skae._utils.threads import count_weights, suitable_threads
+from skae._utils.torch_modes import construction
 from skae._utils.warnings import warn_caller
 
 silu_backward = torch.ops.aten.silu_backward
@@ -100,9 +100,10 @@ class DenoiserEnsemble(TrainableModule):
         """Add Gaussian noise of a random level; append half the level's logarithm."""
         low, high = (math.log(level) for level in NOISE_LEVELS)
         shape = (*x.shape[:-1], 1)
-        draws = torch.rand(shape, generator=self.generator, device=x.device)
+        options = dict(generator=self.generator, device=x.device, dtype=x.dtype)
+        draws = torch.rand(shape, **options)
         log_level = draws * (high - low) + low
-        noise = torch.randn(x.shape, generator=self.generator, device=x.device)
+        noise = torch.randn(x.shape, **options)
         corrupted = torch.addcmul(x, noise, log_level.exp())
         return torch.cat([corrupted, log_level / 2], dim=-1)
 
@@ -182,7 +183,7 @@ def train_denoisers(
         Device to train on.
     """
     n_members, n_sampled = samples.shape
-    with seeded_default_generator(seed, device), torch.device("cpu"):
+    with construction(seed, device):
         module = DenoiserEnsemble(copy.deepcopy(scaler), n_members)
     if device.type == "mps":  # has no float64
         module = module.float()

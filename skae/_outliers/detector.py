@@ -13,11 +13,11 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._base.estimator import AT_LEAST_ONE, all_or_nothing
-from skae._base.transformer import FLOATS
-from skae._data.dataset import Dataset
+from skae._data.checks import check_samples
+from skae._data.dataset import Dataset, chunk_size
 from skae._outliers.conformal import benjamini_hochberg, p_values
 from skae._outliers.denoiser_ensemble import train_denoisers
 from skae._outliers.distances import clusteredness
@@ -33,6 +33,7 @@ from skae._outliers.shapley import reference_sample, shapley_values
 from skae._utils.device import resolve_device
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions, fit_context
 from skae._utils.threads import OneThread, available_threads, libraries_on_one_thread
+from skae._utils.torch_modes import training
 
 CHUNK = 512  # samples to score at once, small enough for a CPU cache
 MAX_REFERENCE = 10_000  # training samples that distances and thresholds are fitted to
@@ -217,8 +218,8 @@ class AEOutlierDetector(OneThread, OutlierMixin, BaseEstimator):
             If X is not a finite numeric array, or parameters are not valid together. The
             result of an earlier ``fit`` is kept.
         """
-        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
-            X = validate_data(self, X, dtype=FLOATS)
+        with all_or_nothing(self), training():
+            X = check_samples(self, X, reset=True, accept_sparse=False)
             self._check_parameters()
             self._fit(X, check_random_state(self.random_state))
             self._set_thresholds(X)
@@ -257,12 +258,13 @@ class AEOutlierDetector(OneThread, OutlierMixin, BaseEstimator):
         else:
             self.estimators_ = self._fit_clones(X, train, seed)
             self.n_iter_ = max(estimator.n_iter_ for estimator in self.estimators_)
-        sampled = X[np.sort(order[:MAX_CLUSTEREDNESS])]
-        far = clusteredness(scaler(torch.as_tensor(sampled)).numpy())
+        sampled = Dataset(X).subset(np.sort(order[:MAX_CLUSTEREDNESS]))
+        scaled = torch.cat([scaler(batch.x) for batch in sampled.chunks()])
+        far = clusteredness(scaled.numpy())
         # At a clusteredness of 0, far samples are as clustered as others.
         self.neighbor_weight_ = 1 / (1 + math.exp(-(far + 0.05) / 0.05))
         self._fit_scores(X, train, held_out, random_state)
-        self._reference = reference_sample(X[np.sort(order[:MAX_REFERENCE])])
+        self._reference = reference_sample(X, np.sort(order[:MAX_REFERENCE]))
 
     def _fit_clones(self, X: np.ndarray, train: np.ndarray, seed: int) -> list:
         estimators = []
@@ -319,18 +321,20 @@ class AEOutlierDetector(OneThread, OutlierMixin, BaseEstimator):
         outputs = self._member_outputs()
 
         def scores(chunk):
+            chunk = chunk.astype(np.float64, copy=False)
             pairs = zip(self._anomaly_scores, outputs(chunk), strict=True)
             return np.stack([score(output) for score, output in pairs], axis=1)
 
         n_workers = 1 if self.module_ is None else available_threads()
-        return map_chunks(scores, X, CHUNK, n_workers).T
+        size = min(CHUNK, chunk_size(X.shape[1]))
+        return map_chunks(scores, X, size, n_workers).T
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        return -self._member_scores(np.asarray(X, dtype=np.float64)).mean(axis=0)
+        return -self._member_scores(X).mean(axis=0)
 
     def _validate(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        return check_samples(self, X, reset=False, accept_sparse=False)
 
     def score_samples(self, X):
         """Return the score of each sample; the anomaly score is its negative.

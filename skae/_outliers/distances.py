@@ -48,14 +48,14 @@ class Mahalanobis:
         self.mean = values.mean(axis=0)
         centred = (values - self.mean) / self.scale
         covariance = centred.T @ centred / len(values)
-        size = np.trace(covariance) / len(covariance)
-        covariance[np.diag_indices_from(covariance)] += self.shrinkage * size + 1e-12
+        # The floor is relative, because codes have the units of X.
+        size = np.trace(covariance) / len(covariance) or 1.0
+        covariance[np.diag_indices_from(covariance)] += (self.shrinkage + FLOOR**2) * size
         variances, directions = np.linalg.eigh(covariance)
-        self.whitener = directions / np.sqrt(np.maximum(variances, 1e-12))
+        self.whitener = directions / np.sqrt(np.maximum(variances, FLOOR**2 * size))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        whitened = ((values - self.mean) / self.scale) @ self.whitener
-        return np.sqrt(np.einsum("ij,ij->i", whitened, whitened))
+        return _norms(((values - self.mean) / self.scale) @ self.whitener)
 
 
 class OutOfRangeDistance(Mahalanobis):
@@ -84,7 +84,7 @@ class RootMeanSquare:
         return self
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.einsum("ij,ij->i", values, values) / values.shape[1])
+        return _norms(values) / np.sqrt(values.shape[1])
 
 
 class NeighborDistance:
@@ -111,7 +111,7 @@ class NeighborDistance:
         squares += self.squares
         nearest = np.argpartition(squares, self.rank, axis=1)[:, self.rank]
         # Not by the squares, which lose the digits of small distances.
-        return np.linalg.norm(values - self.references[nearest], axis=1)
+        return _norms(values - self.references[nearest])
 
 
 class LogRatio:
@@ -122,11 +122,22 @@ class LogRatio:
 
     def fit(self, values: np.ndarray) -> "LogRatio":
         self.distance.fit(values)
-        self.median = max(float(np.median(self.distance(values))), 1e-12)
+        self.median = float(np.median(self.distance(values))) or 1.0
         return self
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         return np.log(self.distance(values) / self.median + FLOOR)
+
+
+def _norms(values: np.ndarray) -> np.ndarray:
+    """Euclidean norm of each sample, also where the squares overflow."""
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->i", values, values)
+    if np.isfinite(squares).all():
+        return np.sqrt(squares)
+    largest = np.maximum(np.abs(values).max(axis=1), 1.0)
+    scaled = values / largest[:, None]
+    return largest * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
 
 
 def clusteredness(values: np.ndarray) -> float:

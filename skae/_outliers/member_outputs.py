@@ -12,6 +12,7 @@ from skae._outliers.denoiser_ensemble import DenoiserEnsemble
 from skae._outliers.scaling import FeatureScaler
 from skae._training.inference import module_for, to_device
 from skae._utils.threads import one_thread
+from skae._utils.torch_modes import inference
 
 # Residuals are computed at two noise levels, in standard deviations of a feature: at the
 # lowest of training, and at a higher one, where the denoiser smooths more.
@@ -45,8 +46,9 @@ class DenoiserOutputs:
 
     def _compute(self, X: np.ndarray, members: slice) -> list[MemberOutput]:
         module, levels = self.module, RESIDUAL_NOISE_LEVELS
-        with torch.inference_mode():
-            x = module.standardize(to_device(module, Dataset(X)[:].x))
+        with inference():
+            chunks = (to_device(module, batch.x) for batch in Dataset(X).chunks())
+            x = torch.cat([module.standardize(chunk) for chunk in chunks])
             residuals = [module.residuals(x, level, members) for level in levels]
             # To the CPU first: MPS has no float64.
             code = x.cpu().double().numpy()
@@ -75,14 +77,15 @@ class EstimatorOutputs:
 
     def of_member(self, member: int, X: np.ndarray) -> MemberOutput:
         estimator = self.estimators[member]
-        writable = np.require(X, requirements="W")  # torch warns of read-only arrays
-        scaled = self.scaler.standardize(torch.as_tensor(writable)).numpy()
-        reconstruction = torch.as_tensor(estimator.reconstruct(X))
-        residual = scaled - self.scaler.standardize(reconstruction).numpy()
+        residual = self._scale(X) - self._scale(estimator.reconstruct(X))
         likelihood = estimator.score_samples(X) if has_likelihood(estimator) else None
         # Codes are compared with codes, so they stay unscaled.
         code = np.asarray(estimator.transform(X), dtype=np.float64)
         return MemberOutput(residual, None, code, likelihood)
+
+    def _scale(self, X: np.ndarray) -> np.ndarray:
+        with inference():
+            return self.scaler.standardize(Dataset(X)[:].x).numpy()
 
 
 def has_likelihood(estimator) -> bool:

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skae._data.checks import LARGEST
 from skae._data.dataset import Dataset
 from skae._data.statistics import moments
 
 MAX_FEATURES = 256  # of wider data, the leading principal components are used
 CLIP = 10.0  # standard deviations
-MAX_PCA_SAMPLES = 5_000
+MAX_PCA_SAMPLES, MAX_PCA_VALUES = 5_000, 2**24
 
 
 class FeatureScaler(nn.Module):
@@ -68,7 +69,8 @@ class FeatureScaler(nn.Module):
             excess = (z.abs() - CLIP).clamp(min=0)
             z = z.clamp(-CLIP, CLIP) + z.sign() * excess.log1p()
         if self.has_constants:
-            moved = self.divisor.isinf() & (difference.abs() > 1e-9 * self.mean.abs())
+            slight = (1e-9 * self.mean.abs()).clamp(min=1 / LARGEST)
+            moved = self.divisor.isinf() & (difference.abs() > slight)
             z = torch.where(moved, CLIP * difference.sign(), z)
         return z
 
@@ -80,7 +82,8 @@ def fit_scaler(dataset: Dataset, random_state: np.random.RandomState) -> Feature
     scaler = FeatureScaler(mean, spread)
     if dataset.n_features <= MAX_FEATURES:
         return scaler
-    sampled = random_state.permutation(len(dataset))[:MAX_PCA_SAMPLES]
+    n_sampled = min(MAX_PCA_SAMPLES, max(1, MAX_PCA_VALUES // dataset.n_features))
+    sampled = random_state.permutation(len(dataset))[:n_sampled]
     z = scaler(dataset[np.sort(sampled)].x).numpy()
     directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)[2]
     # At most half as many components as samples, or the remainder would be 0.

@@ -13,18 +13,33 @@ import numpy as np
 
 N_PAIRS = 4  # permutations, each with its reverse
 CHUNK = 8192  # samples to score at once
+BLOCK = 1024  # features whose medians are computed at once
 
 
-def reference_sample(X: np.ndarray) -> np.ndarray:
+def reference_sample(X: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Medians of the features; of binary features, the most frequent combination.
 
     The medians of three dummy variables for three countries may all be 0, a combination
     that does not occur.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Training samples.
+
+    samples : ndarray of int
+        Indices of those to use.
     """
-    reference = np.median(X, axis=0)
-    low, high = X.min(axis=0), X.max(axis=0)
-    is_binary = ((X == low) | (X == high)).all(axis=0)
-    combinations, counts = np.unique(X[:, is_binary], axis=0, return_counts=True)
+    n_features = X.shape[1]
+    reference, is_binary = np.empty(n_features), np.empty(n_features, dtype=bool)
+    for start in range(0, n_features, BLOCK):
+        block = slice(start, start + BLOCK)
+        values = X[:, block][samples]
+        is_low, is_high = values == values.min(axis=0), values == values.max(axis=0)
+        is_binary[block] = (is_low | is_high).all(axis=0)
+        reference[block] = np.median(values, axis=0)
+    binary = X[:, is_binary][samples]
+    combinations, counts = np.unique(binary, axis=0, return_counts=True)
     reference[is_binary] = combinations[counts.argmax()]
     return reference
 

@@ -91,10 +91,7 @@ class FlatAdamW(torch.optim.Optimizer):
         if self.unit is None:
             self.unit = torch.ones(n_members, 1, device=device, dtype=torch.float32)
         self.values = torch.empty(n_members, width, device=device, dtype=torch.float32)
-        self.gradient = torch.zeros_like(self.values)
-        self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
-        self.n_steps = torch.zeros((), device=device, dtype=torch.float32)
-        offset = 0
+        layouts, offset = [], 0
         for parameter in trained:
             # Its own layout if that is dense, as channels_last is.
             strides = torch.empty_like(parameter).stride()
@@ -103,23 +100,30 @@ class FlatAdamW(torch.optim.Optimizer):
             layout = parameter.size(), strides, offset
             value = self.values.as_strided(*layout)
             value.copy_(parameter.detach())
-            parameter.data = value
-            parameter.grad = self.gradient.as_strided(*layout)
+            parameter.data = value  # frees the earlier memory before more is used
+            layouts.append(layout)
             offset += parameter.numel() // n_members
+        self.gradient = torch.zeros_like(self.values)
+        self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
+        self.n_steps = torch.zeros((), device=device, dtype=torch.float32)
+        for parameter, layout in zip(trained, layouts, strict=True):
+            parameter.grad = self.gradient.as_strided(*layout)
 
     def release(self) -> None:
-        """Copy every parameter to memory of its own."""
+        """Copy every parameter to memory of its own, and free the vectors."""
+        for parameter in self._gathered or []:
+            parameter.grad = None
+        self.gradient = self.moments = None
         for parameter in self._gathered or []:
             parameter.data = parameter.data.clone()
-            parameter.grad = None
-        self._gathered = None
+        self.values = self._gathered = None
 
     def is_finite(self) -> Tensor:
         """Whether all parameters are finite, for each member."""
         if self._gathered is None:
             device = self.param_groups[0]["params"][0].device
             return torch.ones(self.n_members, dtype=torch.bool, device=device)
-        return self.values.isfinite().all(dim=1)
+        return self.values.sum(dim=1).isfinite()  # without a copy
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.gradient.zero_()

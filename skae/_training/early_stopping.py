@@ -44,7 +44,12 @@ class EarlyStopping:
         self.validation = Validation([], [], [])
         self.is_over = self.diverged = self.reverted = False
         self.n_misses = 0
+        self.kept_step = None
         self._keep(step=0)
+        # Last layers and changes of weights are initialised at zero, and need no memory.
+        for name, values in self.kept.items():
+            if not values.any():
+                self.kept[name] = values.new_zeros(()).expand_as(values)
         self.initial = self.kept
 
     def check(self, step: int, finite: bool, losses: np.ndarray | None) -> None:
@@ -69,8 +74,9 @@ class EarlyStopping:
             self.is_over = self.n_misses == self.patience
 
     def _keep(self, step: int) -> None:
-        self.kept = {name: values.clone() for name, values in self.read().items()}
-        self.kept_step = step
+        if step != self.kept_step:
+            self.kept = {name: values.clone() for name, values in self.read().items()}
+            self.kept_step = step
 
     def restore(self) -> None:
         """Load the best weights."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
+from skae._utils.torch_modes import inference
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -102,11 +103,16 @@ def apply(
     chunk: int,
 ) -> Iterator:
     """Yield ``function(module, batch)`` for each chunk, in the units of the data."""
-    suited, device = module_for(module, dtype), device_of(module)
     for batch in dataset.chunks(chunk):
-        with torch.inference_mode():
-            result = function(suited, Batch(*(_move(values, device) for values in batch)))
+        with inference():
+            result = _call(module, function, batch, dtype)
         yield result
+
+
+def _call(module: nn.Module, function: Callable, batch: Batch, dtype: torch.dtype):
+    device = device_of(module)
+    moved = Batch(*(_move(values, device) for values in batch))
+    return function(module_for(module, dtype), moved)
 
 
 def map_batches(
@@ -115,7 +121,54 @@ def map_batches(
     dataset: Dataset,
     dtype: torch.dtype,
     chunk: int,
+    result_dtype: np.dtype | None = None,
 ) -> np.ndarray:
-    """Concatenate what ``function(module, batch)`` returns for each chunk."""
-    results = [r.cpu() for r in apply(module, function, dataset, dtype, chunk)]
-    return (results[0] if len(results) == 1 else torch.cat(results)).numpy()
+    """Concatenate what ``function(module, batch)`` returns for each chunk.
+
+    With float32, samples that would overflow are computed in float64. Which these are
+    depends on nothing but the sample.
+    """
+    results, start = None, 0
+    for batch in dataset.chunks(chunk):
+        with inference():
+            if dtype == torch.float64:
+                part = _call(module, function, batch, dtype).cpu().numpy()
+            else:
+                part = _without_overflow(module, function, batch).numpy()
+        part = part.astype(result_dtype or part.dtype, copy=False)
+        if len(part) == len(dataset):
+            return part
+        if results is None:
+            results = np.empty((len(dataset), *part.shape[1:]), part.dtype)
+        results[start : start + len(part)] = part
+        start += len(part)
+    return results
+
+
+def _without_overflow(module: nn.Module, function: Callable, batch: Batch) -> Tensor:
+    """Compute in float32, but in float64 where that overflows, sample by sample."""
+    limit, x = module.inputs.float32_limit, batch.x.numpy()
+    if max(x.max(), -x.min()) > limit:
+        far = torch.from_numpy((np.abs(x) > limit).any(axis=1))
+        far_results = _call(module, function, _samples(batch, far), torch.float64).cpu()
+        if far.all():
+            return far_results
+        results = _without_overflow(module, function, _samples(batch, ~far))
+        return _merge(far, far_results, results)
+    results = _call(module, function, batch, torch.float32).cpu()
+    if np.isfinite(results.numpy()).all():
+        return results
+    far = ~results.isfinite().view(len(results), -1).all(dim=1)
+    far_results = _call(module, function, _samples(batch, far), torch.float64).cpu()
+    return _merge(far, far_results, results[~far])
+
+
+def _samples(batch: Batch, chosen: Tensor) -> Batch:
+    return Batch(*(None if values is None else values[chosen] for values in batch))
+
+
+def _merge(is_far: Tensor, far: Tensor, near: Tensor) -> Tensor:
+    """Results of all samples, from those of the far ones and of the others."""
+    merged = far.new_empty(len(is_far), *far.shape[1:])
+    merged[is_far], merged[~is_far] = far, near.to(far.dtype)
+    return merged

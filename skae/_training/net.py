@@ -18,7 +18,13 @@ import torch
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from torch import Tensor, nn
 
-from skae._data.dataset import Batch, Dataset, ShuffledBatches
+from skae._data.dataset import (
+    Batch,
+    Dataset,
+    ShuffledBatches,
+    chunk_size,
+    select,
+)
 from skae._nn.backprop import written_out
 from skae._training import schedule
 from skae._training.early_stopping import EarlyStopping, Validation
@@ -240,7 +246,8 @@ class AutoencoderNet(skorch.NeuralNet):
         self.optimizer_.gather()  # a callback may have frozen or unfrozen parameters
         self._gradient = written_out(self.module_, self.criterion_)
         # A running sum: a tensor kept from each step would pin down freed memory.
-        total, first = torch.zeros((), device=self.device), self.step_
+        first = self.step_
+        total = torch.zeros((), device=self.device, dtype=torch.float32)
         terms: dict[str, Tensor] = {}
         for batch in iterator:
             if self._scheduled:
@@ -327,7 +334,10 @@ class AutoencoderNet(skorch.NeuralNet):
             finite &= loss.isfinite()
         losses = [None] * self.n_members
         if self._valid is not None:
-            losses = self._call(self.validation_losses, self._valid)
+            chunks = self._valid_chunks()
+            losses = np.concatenate(
+                [self._call(self.validation_losses, chunk) for chunk in chunks], axis=1
+            )
         for stopper, ok, of_member in zip(self._stoppers, finite, losses, strict=True):
             stopper.check(self.step_, bool(ok), of_member)
         self.stopped_ |= all(stopper.is_over for stopper in self._stoppers)
@@ -339,6 +349,12 @@ class AutoencoderNet(skorch.NeuralNet):
         batch = batch._replace(x=self.module_.validation_input(batch.x))
         losses = self.sample_losses(batch).reshape(self.n_members, -1)
         return losses.cpu().double().numpy()
+
+    def _valid_chunks(self) -> list[Batch]:
+        """The validation set, in chunks."""
+        size = chunk_size(self._valid.x.shape[-1])
+        starts = range(0, len(self._valid.x), size)
+        return [select(self._valid, slice(start, start + size)) for start in starts]
 
     def sample_losses(self, batch: Batch) -> Tensor:
         return self.criterion_(self.infer(batch), batch.target)
@@ -376,7 +392,12 @@ class AutoencoderNet(skorch.NeuralNet):
         self.calibration_ = torch.ones(())
         if self._valid is not None:
             self._set_training(False)
-            self.calibration_ = self._call(self.module_.calibrate, *self._valid)
+            chunks = self._valid_chunks()
+            found = [
+                self._call(self.module_.calibrate, *chunk) * len(chunk.x)
+                for chunk in chunks
+            ]
+            self.calibration_ = sum(found) / len(self._valid.x)
 
     # History.
 
@@ -400,10 +421,15 @@ class AutoencoderNet(skorch.NeuralNet):
     # After training.
 
     def finish(self) -> list[TrainedModule]:
-        """Release the optimiser's memory; return the trained module of each member."""
+        """Return the trained module of each member, and free all else.
+
+        Nets refer to themselves, so that their memory is freed only by and by.
+        """
         self.optimizer_.release()
         self.module_.eval()
-        return [self._trained(member) for member in range(self.n_members)]
+        trained = [self._trained(member) for member in range(self.n_members)]
+        self._stoppers = self._valid = self._gradient = None
+        return trained
 
     def _trained(self, member: int) -> TrainedModule:
         stopper = self._stoppers[member]

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from skae._data.dataset import Dataset
 from skae._data.dependence import find_units, has_drift
 from skae._data.statistics import Statistics
 from skae._nn.linear_path import LinearPath
+from skae._nn.scaling import FLOAT32_DEVIATIONS
 from skae._training import validation
 from skae._training.adamw import FlatAdamW
 from skae._training.ensemble import EnsembleNet, can_train_together
@@ -19,9 +19,9 @@ from skae._training.inference import prepare
 from skae._training.net import AutoencoderNet, EpochHook, TrainedModule, plain_history
 from skae._training.online import OnlineNet
 from skae._training.settings import N_CHECKS, TrainingSettings
-from skae._training.validation import Run
-from skae._utils.random import seeded_default_generator
+from skae._training.validation import Run, Selection
 from skae._utils.threads import count_weights, suitable_threads
+from skae._utils.torch_modes import construction
 
 CACHE_BELOW = 256 * 2**20  # bytes of a standardised copy of the samples
 
@@ -146,6 +146,16 @@ class Trainer:
     def fit(self, begin_epoch: Callable, end_epoch: Callable) -> TrainedModule:
         """Train, select, refit; the two functions are called with the net each epoch."""
         self.hook = EpochHook(begin_epoch, end_epoch)
+        selection = self._select()
+        if selection.refit is None:
+            return selection.trained
+        (trained,) = self.train(selection.refit)
+        if selection.calibration is not None:
+            trained.module.recalibrate(selection.calibration)
+        return trained
+
+    def _select(self) -> Selection:
+        """Validate; the results, with a module each, are not kept during a refit."""
         results: list[list[TrainedModule]] = []
         for n_done, run in enumerate(self.plan, start=1):
             results.append(self.train(run))
@@ -165,12 +175,7 @@ class Trainer:
             (trained,) = self.train(run)
             if validation.loses(run, trained):
                 selection = validation.untrained(selection)
-        if selection.refit is None:
-            return selection.trained
-        (trained,) = self.train(selection.refit)
-        if selection.calibration is not None:
-            trained.module.recalibrate(selection.calibration)
-        return trained
+        return selection
 
     def train(self, run: Run) -> list[TrainedModule]:
         """Execute a run; return a result for each of its initialisations."""
@@ -234,15 +239,21 @@ class Trainer:
         """Return a module for each seed."""
         if self.earlier is not None:
             return [self._copy_earlier(train) for _ in seeds]
-        with torch.device("cpu"):  # whatever the caller's default device
-            statistics = self.build.describe(described, train)
+        statistics = self.build.describe(described, train)
         return [self._make_module(statistics, seed) for seed in seeds]
 
     def _copy_earlier(self, train: Dataset) -> nn.Module:
         module = copy.deepcopy(self.earlier)
         module.unfreeze()  # an earlier fit's callbacks may have frozen parts
-        if isinstance(module.encoder, LinearPath):
-            for batch in (prepare(module, chunk) for chunk in train.chunks()):
+        for batch in (prepare(module, chunk) for chunk in train.chunks()):
+            if batch.x.abs().amax() > FLOAT32_DEVIATIONS:
+                raise ValueError(
+                    "X has values that are more than "
+                    f"{FLOAT32_DEVIATIONS:g} standard deviations of the earlier training "
+                    "data from their mean. Check X for extreme values and its units, or "
+                    "fit a new estimator."
+                )
+            if isinstance(module.encoder, LinearPath):
                 x = module.encoder_input(batch.x, batch.condition)
                 module.encoder.update_range(x)
         self.build.update(module)
@@ -250,8 +261,7 @@ class Trainer:
 
     def _make_module(self, statistics: Statistics, seed: int) -> nn.Module:
         device = self.settings.device
-        # Built on the CPU; the net moves it.
-        with seeded_default_generator(seed, device), torch.device("cpu"):
+        with construction(seed, device):
             module = self.build.module(statistics)
         if not any(parameter.requires_grad for parameter in module.parameters()):
             raise ValueError(
@@ -263,7 +273,7 @@ class Trainer:
 
     def _make_criterion(self, module: nn.Module, seed: int) -> nn.Module:
         device = self.settings.device
-        with seeded_default_generator(seed, device), torch.device("cpu"):
+        with construction(seed, device):
             return self.build.criterion(module)
 
     def _net_options(self, run: Run, train: Dataset) -> dict:

@@ -200,7 +200,7 @@ class VariationalAutoencoder(GenerativeMixin, BaseAutoencoder):
         self._check_probabilities(dataset)
         # A fixed seed, so that scores are the same in each call.
         shape = n_draws or self.n_importance_samples, self._n_features_out
-        draws = torch.as_tensor(np.random.RandomState(0).normal(size=shape))
+        draws = torch.from_numpy(np.random.RandomState(0).normal(size=shape))
         log_prior = None if self.prior_ is None else partial(_log_density, self.prior_)
         function = partial(
             log_evidence, noise=draws, log_prior=log_prior, n_at_once=self._chunk()

@@ -65,7 +65,8 @@ class LabelsByEvidence(VariationalAutoencoder):
         if self._labeller is None:
             places = np.full(len(codes), self._condition.share.argmax())
         else:
-            places = self._labeller.predict(codes)
+            # In float64, because squares of float32 may overflow.
+            places = self._labeller.predict(codes.astype(np.float64))
         return np.eye(len(self.classes_), dtype=np.float32)[places]
 
     def _need_labels(self, what: str) -> None:

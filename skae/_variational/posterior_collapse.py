@@ -69,19 +69,24 @@ def compare(estimator, dataset: Dataset, random_state) -> dict[str, float]:
     """Compare generated samples with the data, on standardised features."""
     real, decode = _in_one_unit(estimator, dataset)
     codes = estimator._encode(dataset).astype(np.float64)
-    reconstructed = decode(codes)
-    drawn = decode(estimator._draw_codes(len(real), random_state))
-    partner = random_state.permutation(len(codes))
-    midpoints = decode((codes + codes[partner]) / 2)
-    variance = np.square(real - real.mean(axis=0)).sum()
-    explained = np.square(reconstructed - decode(np.zeros_like(codes))).sum()
     neighborhoods = Neighborhoods(real)
+    variance = np.var(real, axis=0).sum() * len(real)
+    # One set of samples after the other, as each may be large.
+    drawn = decode(estimator._draw_codes(len(real), random_state))
+    coverage, completeness = neighborhoods.covered(drawn), neighborhoods.containing(drawn)
+    partner = random_state.permutation(len(codes))
+    midpoints = (codes + codes[partner]) / 2
+    drawn = decode(codes)
+    reconstruction_coverage = neighborhoods.covered(drawn)
+    drawn -= decode(np.zeros_like(codes))
+    explained = np.einsum("ij,ij->", drawn, drawn)
+    del drawn
     return {
         "code_use": float(explained / variance) if variance > 0 else 0.0,
-        "coverage": neighborhoods.covered(drawn),
-        "reconstruction_coverage": neighborhoods.covered(reconstructed),
-        "completeness": neighborhoods.containing(drawn),
-        "interpolability": neighborhoods.containing(midpoints),
+        "coverage": coverage,
+        "reconstruction_coverage": reconstruction_coverage,
+        "completeness": completeness,
+        "interpolability": neighborhoods.containing(decode(midpoints)),
         "continuity": continuity(decode, codes, random_state),
     }
 
@@ -93,7 +98,9 @@ def _in_one_unit(estimator, dataset: Dataset):
     condition = None if condition is None else condition.numpy()
 
     def decode(codes: np.ndarray) -> np.ndarray:
-        return estimator._decode(codes, condition) / unit
+        decoded = estimator._decode(codes, condition)
+        decoded /= unit
+        return decoded
 
     return x.double().numpy() / unit, decode
 

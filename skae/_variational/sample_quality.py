@@ -12,7 +12,7 @@ from sklearn.metrics import euclidean_distances
 
 N_NEIGHBORS = 5
 # Largest number of samples, and of values, whose pairwise distances are computed.
-MAX_SAMPLES, MAX_VALUES = 1_000, 2**25
+MAX_SAMPLES, MAX_VALUES = 1_000, 2**23
 
 
 def n_compared(n_features: int) -> int:
@@ -79,5 +79,6 @@ def continuity(
     """Root mean square change of the output per unit change of the code."""
     directions = random_state.normal(size=codes.shape)
     directions *= step / np.linalg.norm(directions, axis=1, keepdims=True)
-    change = decode(codes + directions) - decode(codes)
-    return float(np.sqrt(np.square(change).sum(axis=1).mean()) / step)
+    change = decode(codes + directions)
+    change -= decode(codes)
+    return float(np.sqrt(np.einsum("ij,ij->i", change, change).mean()) / step)

@@ -137,7 +137,7 @@ class VectorQuantizer(nn.Module):
         cost = torch.zeros_like(self.removal_cost)
         cost.scatter_add_(1, index, nearest[..., -1] - nearest[..., 0])
         count = self._usage(index) * index.shape[1]
-        weight = torch.where(count > 0, weight, 0.0)
+        weight = weight * (count > 0).to(count)
         self.removal_cost.lerp_(cost / count.clamp(min=1.0), weight)
         return (nearest[..., 0] + code.square().sum(dim=-1)).clamp_(min=0.0)
 

@@ -9,8 +9,8 @@ from skae._training.adamw import FlatAdamW
 from skae._training.inference import to_device
 from skae._training.net import AutoencoderNet
 from skae._training.validation import count_valid, hold_out
-from skae._utils.random import seeded_default_generator
 from skae._utils.threads import count_weights, suitable_threads
+from skae._utils.torch_modes import construction
 from skae._vector_quantized.transformer_prior import (
     TransformerPrior,
     sequence_nats,
@@ -84,7 +84,7 @@ def fit_prior(
     n_steps = int(np.clip(600 * np.sqrt(len(dataset) / 1000), 150, 6000))
     if n_epochs is not None:
         n_steps = n_epochs * -(-len(train) // batch_size)
-    with seeded_default_generator(seed, device), torch.device("cpu"):
+    with construction(seed, device):
         prior = _build_prior(train, n_codes, shared)
     net = PriorNet(
         prior,

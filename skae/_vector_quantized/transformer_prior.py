@@ -83,7 +83,7 @@ class TransformerPrior(TrainableModule):
         n_next = min(index.shape[1] + 1, self.n_positions)
         tokens = self.embedding(index[:, : n_next - 1] + self.offset[: n_next - 1])
         if self.training:
-            uniform = torch.empty(tokens.shape[:2], device=tokens.device)
+            uniform = torch.empty_like(tokens[..., 0])
             kept = uniform.uniform_(generator=self.generator) >= TOKEN_DROPOUT
             tokens = tokens * kept[..., None]
         x = F.pad(tokens, (0, 0, 1, 0)) + self.positions[:n_next]

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from scipy.special import logsumexp
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -17,6 +16,7 @@ from skae._base import code_basis
 from skae._base.estimator import AT_LEAST_ONE
 from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._base.sampling import SamplingMixin, check_count
+from skae._data.checks import check_table
 from skae._data.conditions import fit_labels
 from skae._data.dataset import Dataset
 from skae._training.inference import map_batches, to_device
@@ -25,6 +25,7 @@ from skae._training.settings import TrainingSettings
 from skae._training.trainer import Trainer
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions
+from skae._utils.torch_modes import inference
 from skae._vector_quantized.initialization import (
     CODEBOOK_INITS,
     SampledStatistics,
@@ -362,7 +363,7 @@ class VQVAE(SamplingMixin, ReconstructionAutoencoder):
             or float64 for code indices.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=None)
+        X = check_table(X, "X", dtype=None)
         if X.shape[1] != self.module_.n_positions or self._is_continuous(X):
             return self._map(code_basis.decode, Dataset(self._validate_codes(X)))
         return self._decode_code_indices(self._validate_code_indices(X))
@@ -416,8 +417,8 @@ class VQVAE(SamplingMixin, ReconstructionAutoencoder):
         """Decode sequences of code indices drawn from the prior."""
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         if condition is not None:
-            condition = to_device(self.prior_module_, torch.as_tensor(condition))
-        with torch.inference_mode():
+            condition = to_device(self.prior_module_, torch.from_numpy(condition))
+        with inference():
             indices = self.prior_module_.sample(
                 n_samples,
                 condition,
@@ -445,7 +446,7 @@ class VQVAE(SamplingMixin, ReconstructionAutoencoder):
             In nats: log p(codes) or log p(codes | y).
         """
         self._check_prior("score_codes")
-        indices = self._validate_code_indices(check_array(codes, dtype=None))
+        indices = self._validate_code_indices(check_table(codes, "codes", dtype=None))
         if self._labels is None:
             self._reject_labels(y)
             return self._log_likelihood(indices, None)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_array
 
-from skae.displays._data import find_fitted, pass_to_last, to_array, write
+from skae._utils.reconstruction import to_dense
+from skae.displays._data import find_fitted, pass_to_last, write
 from skae.displays._style import BLACK, BLUE, FAINT, VERMILLION, clear_frame, make_panels
 
 # Attributes of estimators, the most informative first.
@@ -215,7 +216,7 @@ def _activity(estimator, X) -> Measure:
             f"{type(estimator).__name__} does not store how often each component is "
             "active. Pass X, the samples to count in."
         )
-    active = to_array(estimator.transform(X)) != 0
+    active = to_dense(estimator.transform(X)) != 0
     shares = active.mean(axis=0)
     summary = (
         f"{active.sum(axis=1).mean():.3g} of {len(shares)} active per sample, "

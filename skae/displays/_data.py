@@ -3,7 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from skae._utils.reconstruction import can_decode, final_steps, to_dense
 
 
 class Units(NamedTuple):
@@ -17,14 +20,23 @@ class Units(NamedTuple):
         return (X - self.mean) / self.spread
 
     @classmethod
-    def of_samples(cls, X: np.ndarray) -> "Units":
-        return cls._of(X.mean(axis=0), X.std(axis=0))
+    def of_samples(cls, X) -> "Units":
+        """Units of any table; missing values do not count."""
+        if issparse(X):
+            mean, variance = mean_variance_axis(csr_array(X, dtype=np.float64), axis=0)
+            return cls._of(mean, np.sqrt(variance))
+        X = to_dense(X)
+        observed = ~np.isnan(X)
+        n_observed = np.maximum(observed.sum(axis=0), 1)
+        mean = X.sum(axis=0, where=observed) / n_observed
+        centred = np.where(observed, X - mean, 0.0)
+        return cls._of(mean, np.sqrt(np.square(centred).sum(axis=0) / n_observed))
 
     @classmethod
     def of_estimator(cls, estimator, X, n_features: int) -> "Units":
         """The units of X if it is given, else the estimator's feature scaling."""
         if X is not None:
-            return cls.of_samples(to_array(X))
+            return cls.of_samples(X)
         spread = getattr(_outputs(estimator), "spread", None)
         # A scale shared by all features does not standardise them: keep the units of X.
         if spread is None or (spread == spread[0]).all():
@@ -42,15 +54,11 @@ def _outputs(estimator):
     return getattr(getattr(estimator, "module_", None), "outputs", None)
 
 
-def to_array(X) -> np.ndarray:
-    """Convert any table to a dense float64 array."""
-    return np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
-
-
 def first_samples(X, n_samples: int):
     """The first samples, in the container type of X."""
     if hasattr(X, "iloc"):
         return X.iloc[:n_samples]
+    X = csr_array(X) if issparse(X) else X
     return X[:n_samples] if hasattr(X, "shape") else np.asarray(X)[:n_samples]
 
 
@@ -58,6 +66,7 @@ def one_sample(X, place: int):
     """The sample at this position as a table, in the container type of X."""
     if hasattr(X, "iloc"):
         return X.iloc[[place]]
+    X = csr_array(X) if issparse(X) else X
     return X[[place]] if hasattr(X, "shape") else np.asarray(X)[[place]]
 
 
@@ -78,19 +87,11 @@ def feature_names(n_features: int, *sources) -> list[str]:
     return [f"x{i}" for i in range(n_features)]
 
 
-def reconstruct(estimator, X) -> np.ndarray:
-    """Reconstruct X with ``reconstruct``, or ``inverse_transform`` of ``transform``."""
-    if hasattr(estimator, "reconstruct"):
-        return to_array(estimator.reconstruct(X))
-    check_decodes(estimator)
-    return to_array(estimator.inverse_transform(estimator.transform(X)))
-
-
 def check_decodes(estimator) -> None:
-    if not hasattr(estimator, "inverse_transform"):
+    if not (hasattr(estimator, "reconstruct") or can_decode(estimator)):
         raise ValueError(
             f"{type(estimator).__name__} has no inverse_transform to decode codes with. "
-            "Pass an autoencoder, PCA, or a Pipeline of steps that all have one."
+            "Pass an autoencoder, PCA, or a Pipeline of steps that have one and imputers."
         )
 
 
@@ -108,7 +109,7 @@ def count_components(estimator) -> int:
 
 def find_fitted(estimator, *attributes: str):
     """The final estimator of a search or Pipeline, which must have an attribute."""
-    found = _steps(estimator)[-1][1]
+    found = final_steps(estimator)[-1]
     if not any(hasattr(found, name) for name in attributes):
         raise ValueError(
             f"{type(found).__name__} has no {' or '.join(attributes)} to draw. Fit it "
@@ -119,14 +120,9 @@ def find_fitted(estimator, *attributes: str):
 
 def pass_to_last(estimator, X):
     """Transform X by all steps of a Pipeline but the last."""
-    for _, step in _steps(estimator)[:-1]:
-        X = X if step in (None, "passthrough") else step.transform(X)
+    for step in final_steps(estimator)[:-1]:
+        X = step.transform(X)
     return X
-
-
-def _steps(estimator) -> list[tuple]:
-    found = getattr(estimator, "best_estimator_", estimator)
-    return getattr(found, "steps", [("", found)])
 
 
 def write(number: float) -> str:

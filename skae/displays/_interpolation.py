@@ -3,13 +3,13 @@
 import numpy as np
 
 from skae._base.sampling import lines_between
+from skae._utils.reconstruction import decode, to_dense
 from skae.displays._data import (
     Units,
     check_at_least_one,
     check_decodes,
     feature_names,
     sample_names,
-    to_array,
 )
 from skae.displays._path import PathDisplay, check_paths
 
@@ -38,7 +38,8 @@ class InterpolationDisplay(PathDisplay):
         Converts samples to the units of the figure; ``label`` is the name of the units.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a sample; None is a table.
+        (height, width), (channels, height, width) or (height, width, channels) of a
+        sample; None is a table.
 
     Attributes
     ----------
@@ -110,7 +111,8 @@ class InterpolationDisplay(PathDisplay):
             None uses the estimator's feature scaling, if it has one for each feature.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a sample; None is a table.
+            (height, width), (channels, height, width) or (height, width, channels) of a
+            sample; None is a table.
 
         ax : matplotlib Axes, default=None
             Axes to draw in; the panels of a table share its area. None makes a figure.
@@ -149,7 +151,8 @@ class InterpolationDisplay(PathDisplay):
             None draws the values unchanged.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a sample; None is a table.
+            (height, width), (channels, height, width) or (height, width, channels) of a
+            sample; None is a table.
 
         ax : matplotlib Axes, default=None
             Axes to draw in; the panels of a table share its area. None makes a figure.
@@ -191,6 +194,6 @@ def _decode_paths(estimator, X_from, X_to, n_steps: int) -> np.ndarray:
     if hasattr(estimator, "interpolate"):
         return check_paths(estimator.interpolate(X_from, X_to, n_steps))
     check_decodes(estimator)
-    starts, ends = (to_array(estimator.transform(X)) for X in (X_from, X_to))
-    decoded = to_array(estimator.inverse_transform(lines_between(starts, ends, n_steps)))
+    starts, ends = (to_dense(estimator.transform(X)) for X in (X_from, X_to))
+    decoded = to_dense(decode(estimator, lines_between(starts, ends, n_steps)))
     return decoded.reshape(len(starts), n_steps, -1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from skae.displays._data import to_array
+from skae._utils.reconstruction import to_dense
 from skae.displays._projection import is_quantity, neighbor_score, project
 from skae.displays._style import (
     BLUE,
@@ -151,7 +151,7 @@ class LatentDisplay:
         display : LatentDisplay
             The display, already drawn.
         """
-        codes = to_array(codes)
+        codes = to_dense(codes)
         places, names = project(codes, method)
         scores = None, None
         if y is not None:

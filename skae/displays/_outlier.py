@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from skae._utils.reconstruction import to_dense
 from skae.displays._data import (
     feature_names,
     find_fitted,
     one_sample,
     pass_to_last,
     sample_names,
-    to_array,
 )
 from skae.displays._style import (
     BLACK,
@@ -339,9 +339,9 @@ def _explain(detector, X, sample: int) -> tuple[pd.Series, np.ndarray]:
         )
     x = one_sample(X, sample)
     transformed = pass_to_last(detector, x)
-    contributions, values = fitted.explain(transformed).iloc[0], to_array(x)[0]
+    contributions, values = fitted.explain(transformed).iloc[0], to_dense(x)[0]
     if len(contributions) != len(values):  # earlier steps change the features
-        return contributions, to_array(transformed)[0]
+        return contributions, to_dense(transformed)[0]
     return contributions.set_axis(feature_names(len(values), X, detector)), values
 
 

@@ -28,7 +28,8 @@ class PathDisplay:
         Converts samples to the units of the figure; ``label`` is the name of the units.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a sample; None is a table.
+        (height, width), (channels, height, width) or (height, width, channels) of a
+        sample; None is a table.
     """
 
     _x_label = ""

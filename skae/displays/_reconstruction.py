@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from skae._utils.reconstruction import reconstruct, to_dense
 from skae.displays._data import (
     Units,
     check_at_least_one,
+    check_decodes,
     feature_names,
     first_samples,
-    reconstruct,
     sample_names,
-    to_array,
     write,
 )
 from skae.displays._samples import as_images, draw_images, images_size, with_margin
@@ -48,7 +48,8 @@ class ReconstructionDisplay:
         Names of the samples and of the features.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a sample; None is a table.
+        (height, width), (channels, height, width) or (height, width, channels) of a
+        sample; None is a table.
 
     Attributes
     ----------
@@ -116,7 +117,8 @@ class ReconstructionDisplay:
             Number of samples to draw. None is 10 images, or 4 samples of a table.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a sample; None is a table.
+            (height, width), (channels, height, width) or (height, width, channels) of a
+            sample; None is a table.
 
         ax : matplotlib Axes, default=None
             Axes to draw in; the samples of a table share its area. None makes a figure.
@@ -130,7 +132,8 @@ class ReconstructionDisplay:
             The display, already drawn.
         """
         first = first_samples(X, _count(n_samples, image_shape))
-        reconstructed = reconstruct(estimator, first)
+        check_decodes(estimator)
+        reconstructed = to_dense(reconstruct(estimator, first))
         names = feature_names(reconstructed.shape[1], X, estimator)
         display = cls._make(X, reconstructed, names, image_shape)
         return display.plot(ax, **kwargs)
@@ -150,7 +153,8 @@ class ReconstructionDisplay:
             Number of samples to draw. None is 10 images, or 4 samples of a table.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a sample; None is a table.
+            (height, width), (channels, height, width) or (height, width, channels) of a
+            sample; None is a table.
 
         ax : matplotlib Axes, default=None
             Axes to draw in; the samples of a table share its area. None makes a figure.
@@ -164,13 +168,13 @@ class ReconstructionDisplay:
             The display, already drawn.
         """
         n_drawn = _count(n_samples, image_shape)
-        reconstructed = to_array(first_samples(X_reconstructed, n_drawn))
+        reconstructed = to_dense(first_samples(X_reconstructed, n_drawn))
         names = feature_names(reconstructed.shape[1], X, X_reconstructed)
         return cls._make(X, reconstructed, names, image_shape).plot(ax, **kwargs)
 
     @classmethod
     def _make(cls, X, reconstructed: np.ndarray, names: list[str], image_shape):
-        original = to_array(first_samples(X, len(reconstructed)))
+        original = to_dense(first_samples(X, len(reconstructed)))
         if original.shape[1] != reconstructed.shape[1]:
             raise ValueError(
                 f"X has {original.shape[1]} features and must have as many as the "
@@ -181,7 +185,7 @@ class ReconstructionDisplay:
             original,
             reconstructed[: len(original)],
             # Images are not standardised; X may be large.
-            units=None if image_shape else Units.of_samples(to_array(X)),
+            units=None if image_shape else Units.of_samples(X),
             sample_names=sample_names(X)[: len(reconstructed)],
             feature_names=names,
             image_shape=image_shape,
@@ -206,7 +210,7 @@ class ReconstructionDisplay:
         self : ReconstructionDisplay
             The display, with the artists as attributes.
         """
-        self.errors_ = np.square(self.X - self.X_reconstructed).mean(axis=1)
+        self.errors_ = _mean_of_observed(np.square(self.X - self.X_reconstructed), axis=1)
         self.image_, self.originals_, self.reconstructions_ = None, [], []
         if self.image_shape is None:
             self._plot_table(ax, check_at_least_one(max_features, "max_features"))
@@ -219,14 +223,14 @@ class ReconstructionDisplay:
         images = as_images(np.stack([self.X, self.X_reconstructed]), self.image_shape)
         self.axes_ = make_panels(ax, images_size(images))
         labels = [write(error) for error in self.errors_]
-        extremes = self.X.min(), self.X.max()
+        extremes = np.nanmin(self.X), np.nanmax(self.X)
         lines = ["original", "reconstruction"]
         self.image_ = draw_images(self.axes_[0], images, extremes, cmap, lines, labels)
         self.axes_[0].set_xlabel("mean squared error (units of X, squared)")
 
     def _plot_table(self, ax, max_features: int) -> None:
         before, after = self.units(self.X), self.units(self.X_reconstructed)
-        worst = np.argsort(-np.abs(before - after).mean(axis=0), kind="stable")
+        worst = _mean_of_observed(-np.abs(before - after), axis=0).argsort(kind="stable")
         shown = np.sort(worst[:max_features])
         n_samples = len(before)
         size = 3.4 + 1.8 * n_samples, 1.2 + 0.22 * len(shown)
@@ -261,6 +265,13 @@ class ReconstructionDisplay:
         ax.grid(axis="y", color="0.93")
         ax.set_axisbelow(True)
         clear_frame(ax)
+
+
+def _mean_of_observed(errors: np.ndarray, axis: int) -> np.ndarray:
+    """Means without those of missing values, which are NaN."""
+    observed = ~np.isnan(errors)
+    n_observed = np.maximum(observed.sum(axis=axis), 1)
+    return errors.sum(axis=axis, where=observed) / n_observed
 
 
 def _count(n_samples: int | None, image_shape) -> int:

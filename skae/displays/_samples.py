@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from skae._utils.images import read_image_shape
 from skae.displays._style import FAINT, PALETTE, class_style, clear_frame, legend_beside
 
 LEAST_NAMED = 5  # features in the legend
@@ -10,21 +11,17 @@ LEAST_NAMED = 5  # features in the legend
 
 def as_images(X: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
     """Reshape the features to images: grey, or with the colour channels last."""
-    shape = tuple(image_shape)
-    n_channels = 1 if len(shape) == 2 else shape[0]
-    if len(shape) not in (2, 3) or n_channels not in (1, 3):
+    n_channels, height, width, channels_last = read_image_shape(image_shape, X.shape[-1])
+    if n_channels not in (1, 3, 4):
         raise ValueError(
-            f"image_shape={image_shape!r} must be (height, width), or (channels, height, "
-            "width) with 1 or 3 channels."
+            f"image_shape={image_shape!r} has {n_channels} channels, but only 1, 3 or 4 "
+            "can be drawn, first or last. Pass image_shape=None to draw a table."
         )
-    if np.prod(shape) != X.shape[-1]:
-        raise ValueError(
-            f"image_shape={image_shape!r} has {np.prod(shape)} values and must have "
-            f"n_features={X.shape[-1]}. Pass the shape of one sample, or "
-            "image_shape=None for a table."
-        )
-    images = X.reshape(*X.shape[:-1], n_channels, *shape[-2:])
-    return images[..., 0, :, :] if n_channels == 1 else np.moveaxis(images, -3, -1)
+    if n_channels == 1:
+        return X.reshape(*X.shape[:-1], height, width)
+    if channels_last:
+        return X.reshape(*X.shape[:-1], height, width, n_channels)
+    return np.moveaxis(X.reshape(*X.shape[:-1], n_channels, height, width), -3, -1)
 
 
 def tile(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
@@ -115,8 +112,9 @@ def draw_lines(axes, x: np.ndarray, values: np.ndarray, names: list[str]) -> np.
 
 def with_margin(values: np.ndarray) -> tuple[float, float]:
     """Limits of an axis that several panels share, with a margin."""
-    margin = 0.05 * np.ptp(values) or 1.0
-    return values.min() - margin, values.max() + margin
+    low, high = np.nanmin(values), np.nanmax(values)
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _last_of_first_line(axes) -> int:

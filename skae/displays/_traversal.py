@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from skae._utils.reconstruction import decode, to_dense
 from skae.displays._data import (
     Units,
     check_decodes,
     count_components,
     feature_names,
-    to_array,
 )
 from skae.displays._path import PathDisplay, check_paths
 
@@ -36,7 +36,8 @@ class TraversalDisplay(PathDisplay):
         Converts samples to the units of the figure; ``label`` is the name of the units.
 
     image_shape : tuple of int or None, default=None
-        (height, width) or (channels, height, width) of a sample; None is a table.
+        (height, width), (channels, height, width) or (height, width, channels) of a
+        sample; None is a table.
 
     Attributes
     ----------
@@ -111,7 +112,8 @@ class TraversalDisplay(PathDisplay):
             None uses the estimator's feature scaling, if it has one for each feature.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a sample; None is a table.
+            (height, width), (channels, height, width) or (height, width, channels) of a
+            sample; None is a table.
 
         ax : matplotlib Axes, default=None
             Axes to draw in; the panels of a table share its area. None makes a figure.
@@ -127,7 +129,7 @@ class TraversalDisplay(PathDisplay):
         numbers = np.atleast_1d(components).tolist()
         values = np.asarray(values, dtype=np.float64).ravel()
         at = _one_sample(at)
-        paths = [to_array(_traverse(estimator, j, values, at)) for j in numbers]
+        paths = [to_dense(_traverse(estimator, j, values, at)) for j in numbers]
         paths = np.stack(paths)
         display = cls(
             paths,
@@ -169,7 +171,8 @@ class TraversalDisplay(PathDisplay):
             None draws the values unchanged.
 
         image_shape : tuple of int, default=None
-            (height, width) or (channels, height, width) of a sample; None is a table.
+            (height, width), (channels, height, width) or (height, width, channels) of a
+            sample; None is a table.
 
         ax : matplotlib Axes, default=None
             Axes to draw in; the panels of a table share its area. None makes a figure.
@@ -218,7 +221,7 @@ def _traverse(estimator, component: int, values: np.ndarray, at) -> np.ndarray:
     if at is None:
         code = np.zeros((1, count_components(estimator)))
     else:
-        code = to_array(estimator.transform(at))
+        code = to_dense(estimator.transform(at))
     if not 0 <= component < code.shape[1]:
         raise ValueError(
             f"component={component!r} must be from 0 to {code.shape[1] - 1}: there are "
@@ -226,4 +229,4 @@ def _traverse(estimator, component: int, values: np.ndarray, at) -> np.ndarray:
         )
     codes = np.repeat(code, len(values), axis=0)
     codes[:, component] = values
-    return estimator.inverse_transform(codes)
+    return decode(estimator, codes)

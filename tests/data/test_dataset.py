@@ -51,6 +51,18 @@ def test_uncached_batches_have_the_rows_of_cached_ones(kind):
     assert not torch.equal(*passes)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, np.asfortranarray, sparse.csr_array])
+@pytest.mark.parametrize("index", [None, [8, 1, 4]])
+def test_blocks_of_features_hold_the_samples_in_use(kind, index):
+    x = np.random.RandomState(0).normal(size=(9, 7))
+    rows = Dataset(kind(x), index=None if index is None else np.array(index))
+
+    block = rows.features(slice(2, 5))
+
+    expected = x[slice(None) if index is None else index][:, 2:5]
+    np.testing.assert_array_equal(block.numpy(), expected)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 3 * BLOCK * BLOCKS_AT_ONCE), st.integers(0, 2**31 - 1))
 def test_nearby_order_has_every_row_once(n_samples, seed):

@@ -1,5 +1,8 @@
 """Sparse rows, and rows on disk: the same results, without a dense copy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -70,3 +73,45 @@ def test_what_is_too_large_to_cache_is_learned_as_well(X, monkeypatch):
     streamed = AutoencoderTransformer(2, random_state=0).fit(X)
 
     assert streamed.score(X) == pytest.approx(cached.score(X), rel=0.2)
+
+
+MEASURED = """
+import resource, sys
+import numpy as np
+import skae
+
+name, path = sys.argv[1:]
+X = np.memmap(path, dtype=np.float32, mode="r", shape=(300, 20_000))
+estimator = getattr(skae, name)(max_iter=1, random_state=0, device="cpu")
+rng = np.random.RandomState(0)
+small = rng.normal(size=(300, 20)).astype(np.float32)
+estimator.fit(small, rng.randint(2, size=300))  # imports all there is
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+estimator.fit(X, rng.randint(2, size=300)).score_samples(X)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="units of ru_maxrss differ")
+@pytest.mark.parametrize(
+    ("name", "n_weights"),
+    [
+        ("AutoencoderTransformer", 5_200_000),
+        ("VAETransformer", 5_200_000),
+        ("ConditionalVAE", 5_200_000),
+        ("AEOutlierDetector", 500_000),
+    ],
+)
+def test_memory_is_bounded_by_the_weights_and_some_chunks(tmp_path, name, n_weights):
+    """Six copies of the weights, the standardised samples, the file, and chunks."""
+    X = np.memmap(tmp_path / "x", dtype=np.float32, mode="w+", shape=(300, 20_000))
+    factors = np.random.RandomState(0).normal(size=(2, 20_000, 3)).astype(np.float32)
+    X[:] = factors[0, :300] @ factors[1].T + 0.5 * factors[:, :300].sum()
+    X.flush()
+    command = [sys.executable, "-c", MEASURED, name, str(tmp_path / "x")]
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    allowed = 6 * 4 * n_weights + 2 * X.nbytes + 2**28
+    assert 1024 * int(ran.stdout) < allowed

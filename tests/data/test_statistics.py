@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from skae._data import statistics as statistics_module
 from skae._data.dataset import Dataset
-from skae._data.statistics import describe
+from skae._data.statistics import describe, describe_given
 
 
 @pytest.mark.parametrize("shape", [(50, 5), (9, 30), (20_000, 3), (9, 5_000)])
@@ -66,3 +66,32 @@ def test_targets_and_conditions_are_described_too():
     assert (statistics.n_features, statistics.n_outputs) == (3, 2)
     assert statistics.n_conditions == 1
     np.testing.assert_allclose(statistics.target_mean, X[:, :2].mean(axis=0) + 5)
+
+
+@pytest.mark.parametrize("shape", [(200, 6), (30, 5_000)])
+@pytest.mark.parametrize("standardized", [False, True])
+def test_components_given_a_condition_are_those_of_the_residuals(shape, standardized):
+    rng = np.random.RandomState(0)
+    condition = np.eye(3)[rng.randint(3, size=shape[0])]
+    X = 5 * rng.normal(size=(3, shape[1]))[condition.argmax(axis=1)]
+    X += rng.normal(size=shape) * np.linspace(1, 2, shape[1])
+    X[:, 0] = 3.0
+    dataset = Dataset(X, condition=condition.astype(np.float32))
+
+    found = describe_given(dataset, 2, standardized=standardized)
+
+    offsets = np.linalg.lstsq(condition, X - X.mean(axis=0))[0]
+    residuals = X - X.mean(axis=0) - condition @ offsets
+    if standardized:
+        residuals /= np.where(X.std(axis=0) > 0, X.std(axis=0), np.inf)
+    residuals[:, 0] = 0.0
+    pca = PCA(2, svd_solver="full").fit(residuals)
+    np.testing.assert_allclose(
+        found.components @ found.components.T,
+        pca.components_.T @ pca.components_,
+        atol=1e-6,
+    )
+    expected = X.std(axis=0) if standardized else np.ones(shape[1])
+    np.testing.assert_allclose(
+        found.residual_spread, residuals.std(axis=0) * expected, atol=1e-6
+    )

@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -309,6 +310,17 @@ def test_channels_become_colours():
     assert tiles(grey.image_, 2, 3, (10, 6)).shape == (6, 10, 6)
 
 
+@pytest.mark.parametrize("n_channels", [3, 4])
+def test_channels_may_be_last(n_channels):
+    X = np.random.RandomState(0).uniform(size=(3, 12 * 7 * n_channels))
+    X[0, :2] = 0.0, 1.0
+    shape = (12, 7, n_channels)
+    display = ReconstructionDisplay.from_predictions(X, X, image_shape=shape)
+
+    drawn = tiles(display.image_, 2, 3, (12, 7))
+    assert_allclose(drawn[:3], X.reshape(3, *shape))
+
+
 def test_tables_are_drawn_in_standard_deviations(table_pipeline, wine):
     X = wine[0]
     display = ReconstructionDisplay.from_estimator(table_pipeline, X, n_samples=3)
@@ -349,7 +361,7 @@ def test_samples_keep_the_names_of_their_index(table_vae, wine):
     "wrong, message",
     [
         ({"image_shape": (8, 9)}, "has 72 values and must have n_features=64"),
-        ({"image_shape": (2, 8, 4)}, "1 or 3 channels"),
+        ({"image_shape": (2, 8, 4)}, "2 channels, but only 1, 3 or 4"),
         ({"n_samples": 0}, "n_samples=0 must be an integer of at least 1"),
     ],
 )
@@ -780,3 +792,51 @@ def test_contributions_can_be_passed():
 def test_wrong_arguments_of_outliers_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         OutlierDisplay.from_predictions([1.0, 2.0, 3.0], 1.5, **arguments)
+
+
+# Sparse and missing values.
+
+
+def _drawn(display):
+    display.figure_.canvas.draw()
+    return display
+
+
+def test_missing_values_of_a_pipeline_are_drawn_as_gaps():
+    X = load_iris().data[::5]
+    missing = X.copy()
+    missing[0, 2] = missing[2, :] = np.nan
+    pipeline = make_pipeline(SimpleImputer(), StandardScaler(), PCA(2)).fit(missing)
+
+    display = _drawn(ReconstructionDisplay.from_estimator(pipeline, missing))
+
+    imputed = pipeline[0].transform(missing)
+    expected = pipeline[1:].inverse_transform(pipeline[1:].transform(imputed))[:4]
+    assert_allclose(display.X_reconstructed, expected)
+    assert_allclose(display.units.spread, np.nanstd(missing, axis=0))
+    error = np.square(X[0] - expected[0])[[0, 1, 3]].mean()
+    assert_allclose(display.errors_[[0, 2]], [error, 0.0])
+    _drawn(ReconstructionDisplay.from_estimator(pipeline, missing, image_shape=(2, 2)))
+    traversal = TraversalDisplay.from_estimator(pipeline, 1, VALUES, at=missing[0])
+    assert np.isfinite(_drawn(traversal).paths).all()
+    pairs = missing[:2], missing[2:4]
+    interpolation = InterpolationDisplay.from_estimator(pipeline, *pairs, X=missing)
+    assert np.isfinite(_drawn(interpolation).paths).all()
+    LatentDisplay.from_estimator(pipeline, missing)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_sparse_samples_are_drawn_as_dense_ones(kind):
+    dense = np.maximum(np.random.RandomState(0).normal(size=(60, 5)) - 0.5, 0)
+    X = kind(dense)
+    estimator = AutoencoderTransformer(2, **QUICK).fit(X)
+
+    display = _drawn(ReconstructionDisplay.from_estimator(estimator, X))
+
+    expected = ReconstructionDisplay.from_estimator(estimator, dense)
+    assert_allclose(display.errors_, expected.errors_)
+    assert_allclose(display.units.mean, dense.mean(axis=0))
+    assert_allclose(display.units.spread, dense.std(axis=0))
+    rows = sparse.csr_array(X)
+    _drawn(InterpolationDisplay.from_estimator(estimator, rows[:2], rows[2:4], X=X))
+    _drawn(TraversalDisplay.from_estimator(estimator, 0, VALUES, at=rows[[3]], X=X))

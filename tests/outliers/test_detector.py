@@ -327,7 +327,7 @@ def test_the_reference_sample_has_a_combination_of_dummy_variables_that_occurs()
     country = rng.permutation(np.repeat(np.arange(3), [35, 33, 32]))
     X = np.column_stack([np.eye(3)[country], rng.normal(size=(100, 2))])
 
-    reference = reference_sample(X)
+    reference = reference_sample(X, np.arange(len(X)))
 
     np.testing.assert_array_equal(reference[:3], [1, 0, 0])
     np.testing.assert_array_equal(reference[3:], np.median(X[:, 3:], axis=0))
