@@ -50,7 +50,8 @@ class TrainingSettings:
         skorch callbacks, copied for each run.
 
     user_networks : bool
-        Whether networks may draw from torch's default generator.
+        Whether a network is made by a builder, so that initialisations may have to be
+        trained one after the other.
 
     online : bool
         Whether the samples are one part of the data, whose earlier parts count, too.

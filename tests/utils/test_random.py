@@ -10,7 +10,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
-from skae import AutoencoderTransformer, ConditionalVAE, DenoisingAE
+from skae import VQVAE, AutoencoderTransformer, ConditionalVAE, DenoisingAE
 from skae._utils import random
 from skae._utils.random import (
     calls_with_own_draws,
@@ -157,6 +157,19 @@ def fit_of(estimator, X, seed, n_init):
         estimator.fit(X)
     estimator.set_params(random_state=Fixed(0), n_init=n_init)
     return estimator.fit(X).transform(X)
+
+
+def test_statistics_of_few_distinct_samples_draw_from_their_own_seed(X):
+    """The surplus code vectors are random."""
+    X = np.tile(X[:3], (20, 1))
+    before = torch.random.get_rng_state()
+    codes = VQVAE(2, n_codes=8, **QUICK).fit(X).transform(X)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+    torch.manual_seed(1)
+    again = VQVAE(2, n_codes=8, **QUICK).fit(X).transform(X)
+    torch.random.set_rng_state(before)
+    np.testing.assert_array_equal(codes, again)
 
 
 class FromAnotherThread(Callback):

@@ -261,6 +261,26 @@ def test_blas_of_overlapping_threads_gets_two_back(two_blas_threads):
     assert blas_numbers() == {2}
 
 
+def test_openmp_has_one_thread_and_then_as_many_as_before():
+    libraries = threads._libraries("openmp")
+    if not libraries:
+        pytest.skip("scikit-learn has no OpenMP")
+    before = [library.num_threads for library in libraries]
+
+    @libraries_on_one_thread
+    def numbers_within():
+        return {library.num_threads for library in libraries}
+
+    try:
+        for library in libraries:
+            library.set_num_threads(2)
+        assert numbers_within() == {1}
+        assert {library.num_threads for library in libraries} == {2}
+    finally:
+        for library, number in zip(libraries, before, strict=True):
+            library.set_num_threads(number)
+
+
 def test_ctrl_c_at_any_place_loses_no_number_of_blas(two_blas_threads):
     assert interrupted(blas_numbers_within, 1000) == 1000
     assert blas_numbers() == {2}
@@ -388,15 +408,16 @@ print(others() > before)
 from sklearn.mixture import GaussianMixture
 options["n_components"] = 8
 prior = GaussianMixture(2)
-vae = skae.VAETransformer(**options, prior=prior)
+vae = skae.VAETransformer(**options, prior=prior, n_importance_samples=2)
 detector = skae.AEOutlierDetector(max_iter=1, n_estimators=2)
 for function in [
     lambda: skae.AutoencoderTransformer(**options).fit(X),
     lambda: skae.AutoencoderTransformer(**options).partial_fit(X),
     lambda: skae.VQVAE(**options).fit(X),
-    lambda: vae.fit(X), lambda: vae.score_samples(X), lambda: vae.diagnose(X),
+    lambda: vae.fit(X), lambda: vae.diagnose(X),
+    lambda: vae.score_samples(np.tile(X, (20, 1))),
     lambda: detector.fit(X), lambda: detector.score_samples(X[:512]),
-    lambda: project(np.tile(X[:, :8], (20, 1)), "pca"),
+    lambda: project(np.tile(X, (20, 1)), "pca"),
     lambda: neighbor_score(X, y[:600]),
 ]:
     before = others()
@@ -504,7 +525,9 @@ for _ in range(4):
 slowly = threading.Thread(target=fit_slowly)
 slowly.start()
 building.wait(20)
+start = time.monotonic()
 codes.append(in_child(work))
+assert time.monotonic() - start < 15  # the fork has not waited for the builder
 forked.set()
 thread.join()
 slowly.join()
@@ -539,6 +562,17 @@ leave.set()
 thread.join()
 blas = {each.num_threads for each in threads._libraries("openblas")}
 print(torch.get_num_threads(), blas)
+def hold():
+    with threads._LibraryThreads.lock:
+        held.set()
+        released.wait(20)
+held, released = threading.Event(), threading.Event()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(20)
+print(in_child(lambda: inside(lambda: None)))
+released.set()
+thread.join()
 """
     )
-    assert printed.split() == ["0", "2", "{2}"]
+    assert printed.split() == ["0", "2", "{2}", "0"]
