@@ -148,7 +148,7 @@ def map_batches(
 def _without_overflow(module: nn.Module, function: Callable, batch: Batch) -> Tensor:
     """Compute in float32, but in float64 where that overflows, sample by sample."""
     limit, x = module.inputs.float32_limit, batch.x.numpy()
-    if max(x.max(), -x.min()) > limit:
+    if np.abs(x).max() > limit:
         far = torch.from_numpy((np.abs(x) > limit).any(axis=1))
         far_results = _call(module, function, _samples(batch, far), torch.float64).cpu()
         if far.all():
