@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
-from skae._data.statistics import moments
 from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.linear_path import LinearPath
 from skae._training.inference import apply, map_batches
@@ -105,26 +104,47 @@ def ordering(covariance: Tensor, with_features: Tensor) -> Tensor:
 def explained_variance_ratio(
     module: nn.Module, dataset: Dataset, dtype: torch.dtype, chunk: int
 ) -> np.ndarray:
-    """Gain in R2 when a code joins those before it, the rest being at their mean, 0."""
+    """Shares of the variance that codes explain, each in addition to those before it.
+
+    The first codes are decoded with the later ones at their mean, 0, and each feature is
+    regressed on its decoded value and on these codes: a decoder that was trained with all
+    codes is wrong without the later ones. More codes explain no less, and all of them
+    what the reconstruction does, R2, so that the sums are kept between 0 and R2 and do
+    not fall.
+    """
     n_components = len(module.basis.unit)
     most = max(200, MAX_RATIO_DECODINGS // n_components)
     n_some = min(len(dataset), MAX_RATIO_SAMPLES, most)
     some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
-    field = "x" if dataset.target is None else "target"
-    total = moments(some, field).squares.sum()
+    batch = some[:]
+    target = (batch.x if batch.target is None else batch.target).double().numpy()
+    size = np.abs(target).max() or 1.0  # squares may not overflow
+    mean = target.mean(axis=0) / size
+    target = target / size - mean
+    total = np.square(target).sum()
     if total == 0:
         return np.zeros(n_components)
-    errors = np.zeros(n_components + 1)
-    for batch in some.chunks(chunk):
-        target = getattr(batch, field).double().numpy()
-        x, _, condition = (None if part is None else part.numpy() for part in batch)
-        codes = map_batches(module, encode, Dataset(x, None, condition), dtype, chunk)
-        for n_kept in range(n_components + 1):
-            kept = np.where(np.arange(n_components) < n_kept, codes, 0.0)
-            kept = Dataset(kept, condition=condition)
-            decoded = map_batches(module, decode, kept, dtype, chunk)
-            errors[n_kept] += np.square(decoded - target).sum()
-    return -np.diff(errors) / total
+    codes = map_batches(module, encode, some, dtype, chunk).astype(np.float64)
+    axes = np.linalg.qr(codes - codes.mean(axis=0))[0]
+    on_axes = axes.T @ target
+    sums = np.zeros(n_components + 1)
+    for n_kept in range(1, n_components + 1):
+        kept = np.where(np.arange(n_components) < n_kept, codes, 0.0)
+        kept = Dataset(kept, condition=some.condition)
+        decoded = map_batches(module, decode, kept, dtype, chunk) / size
+        if n_kept == n_components:
+            sums[n_kept] = 1 - np.square(decoded - mean - target).sum() / total
+            break
+        decoded -= decoded.mean(axis=0)
+        of_decoded = axes[:, :n_kept].T @ decoded
+        of_target = on_axes[:n_kept]
+        left = np.square(decoded).sum(axis=0) - np.square(of_decoded).sum(axis=0)
+        common = (decoded * target).sum(axis=0) - (of_decoded * of_target).sum(axis=0)
+        curved = left > 1e-9 * np.square(decoded).sum(axis=0)
+        gain = np.square(common[curved]) / left[curved]
+        sums[n_kept] = (np.square(of_target).sum() + gain.sum()) / total
+    last = max(sums[-1], 0.0)
+    return np.diff(np.maximum.accumulate(np.clip(sums, 0.0, last)))
 
 
 # Functions of module and batch, for inference in chunks.

@@ -59,8 +59,10 @@ class ContractiveAE(ReconstructionAutoencoder):
     Attributes
     ----------
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Gain in R2 on the training data (2,000 samples at most) by adding each component
-        to the previous ones, with the later ones at their mean. May be negative.
+        Share of the variance of the training data (2,000 samples at most) that each
+        component explains in addition to the previous ones. The sum is R2, and the
+        cumulative sum what the first components explain if they are decoded with the
+        later ones at their mean, and each feature is regressed on the result and on them.
 
     {attributes}
 

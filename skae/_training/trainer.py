@@ -224,7 +224,7 @@ class Trainer:
         problem = None
         if best.diverged_at is not None:
             problem = f"The loss was no longer finite after step {best.diverged_at}"
-        elif best.reverted and not settings.early_stopping:
+        elif best.reverted and not (settings.early_stopping or settings.online):
             problem = "The loss was higher after training than before"
         if problem is not None:
             self.divergence = (

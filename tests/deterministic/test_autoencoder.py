@@ -20,6 +20,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -109,14 +110,33 @@ def test_codes_are_centred_uncorrelated_and_ordered(X):
 
 
 def test_explained_variance_ratio_adds_up_to_r2(X):
-    """Starting from R2 of the decoded mean code, which is near 0."""
-    ae = AutoencoderTransformer(3, random_state=0).fit(X)
-    at_mean = ae.inverse_transform(np.zeros((1, 3)))
-    start = 1 - np.square(X - at_mean).sum() / np.square(X - X.mean(axis=0)).sum()
+    for n_components in (1, 3):
+        ae = AutoencoderTransformer(n_components, random_state=0).fit(X)
 
-    total = start + ae.explained_variance_ratio_.sum()
+        ratio = ae.explained_variance_ratio_
 
-    assert total == pytest.approx(reconstruction_r2(ae, X), abs=1e-9)
+        assert (ratio >= 0).all()
+        assert ratio.sum() == pytest.approx(reconstruction_r2(ae, X), abs=1e-9)
+
+
+def test_explained_variance_ratio_is_what_the_first_codes_explain():
+    """As a regression on them and on what they are decoded to, by scikit-learn."""
+    X = load_digits().data[:600]
+    ae = AutoencoderTransformer(4, random_state=0).fit(X)
+    codes, sums = ae.transform(X), ae.explained_variance_ratio_.cumsum()
+    for n_kept in (1, 2, 3):
+        kept = codes * (np.arange(4) < n_kept)
+        decoded = ae.inverse_transform(kept)
+        explained = sum(
+            np.var(
+                LinearRegression()
+                .fit(np.column_stack([kept, decoded[:, i]]), X[:, i])
+                .predict(np.column_stack([kept, decoded[:, i]]))
+            )
+            for i in range(64)
+        )
+        expected = min(explained / X.var(axis=0).sum(), sums[-1])
+        assert sums[n_kept - 1] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_nonlinear_manifold_is_learned(X):
