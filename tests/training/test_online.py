@@ -263,15 +263,18 @@ def shuffled(sequence):
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_any_first_part_ends_near_a_representative_one(name):
     sequence, held_out = SEQUENCES[name], surface(1)
-    online, representative = (AutoencoderTransformer(**FAST) for _ in range(2))
-    for part in sequence:
-        online.partial_fit(part)
-    for part in np.array_split(shuffled(sequence), 5):
-        representative.partial_fit(part)
-    incremental = IncrementalPCA(2).fit(shuffled(sequence))
-
-    models = online, representative, incremental
-    reached, wanted, linear = (error(model, held_out) for model in models)
+    reached, wanted = [], []
+    for seed in (0, 1):  # one differs from another by a quarter
+        options = {**FAST, "random_state": seed}
+        online, representative = (AutoencoderTransformer(**options) for _ in range(2))
+        for part in sequence:
+            online.partial_fit(part)
+        for part in np.array_split(shuffled(sequence), 5):
+            representative.partial_fit(part)
+        reached.append(error(online, held_out))
+        wanted.append(error(representative, held_out))
+    reached, wanted = np.mean(reached), np.mean(wanted)
+    linear = error(IncrementalPCA(2).fit(shuffled(sequence)), held_out)
     assert reached < 1.01 * linear
     assert reached < wanted + max(0.02, 0.2 * (linear - wanted))
 
