@@ -15,6 +15,9 @@ from skae import (
     AEOutlierDetector,
 )
 
+# One epoch may end above the initial loss.
+pytestmark = pytest.mark.filterwarnings("ignore:The loss was higher after training")
+
 CLASSES = sorted(skae.__all__)
 METHODS = (
     "transform",
@@ -246,6 +249,7 @@ def test_ordinary_float32_samples_do_not_depend_on_far_ones():
     assert_array_equal(estimator.transform(beside)[:6], estimator.transform(samples))
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit keeps the scaling")
 @pytest.mark.parametrize("warm_start", [True, False])
 def test_later_data_that_float32_cannot_hold_are_refused(warm_start):
     estimator = make("AutoencoderTransformer", warm_start=warm_start).fit(X)

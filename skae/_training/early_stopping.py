@@ -44,7 +44,7 @@ class EarlyStopping:
         self.validation = Validation([], [], [])
         self.is_over = self.diverged = self.reverted = False
         self.n_misses = 0
-        self.kept_step = None
+        self.kept: dict[str, Tensor] = {}
         self._keep(step=0)
         # Last layers and changes of weights are initialised at zero, and need no memory.
         for name, values in self.kept.items():
@@ -74,9 +74,10 @@ class EarlyStopping:
             self.is_over = self.n_misses == self.patience
 
     def _keep(self, step: int) -> None:
-        if step != self.kept_step:
-            self.kept = {name: values.clone() for name, values in self.read().items()}
-            self.kept_step = step
+        if self.kept and step == 0:  # the initial weights have been kept
+            return
+        self.kept = {name: values.clone() for name, values in self.read().items()}
+        self.kept_step = step
 
     def restore(self) -> None:
         """Load the best weights."""
