@@ -6,9 +6,11 @@ training, by a shift and a rotation that the module holds, which change no recon
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
 from skae._data.dataset import Batch, Dataset
+from skae._data.statistics import moments
 from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.linear_path import LinearPath
 from skae._training.inference import apply, map_batches
@@ -116,33 +118,42 @@ def explained_variance_ratio(
     most = max(200, MAX_RATIO_DECODINGS // n_components)
     n_some = min(len(dataset), MAX_RATIO_SAMPLES, most)
     some = dataset.subset(np.linspace(0, len(dataset) - 1, n_some).astype(int))
-    batch = some[:]
-    target = (batch.x if batch.target is None else batch.target).double().numpy()
-    size = np.abs(target).max() or 1.0  # squares may not overflow
-    mean = target.mean(axis=0) / size
-    target = target / size - mean
-    total = np.square(target).sum()
-    if total == 0:
+    field = "x" if dataset.target is None else "target"
+    found = moments(some, field)
+    size = np.sqrt(found.squares.sum())  # products of squares may not overflow
+    if size == 0:
         return np.zeros(n_components)
     codes = map_batches(module, encode, some, dtype, chunk).astype(np.float64)
     axes = np.linalg.qr(codes - codes.mean(axis=0))[0]
-    on_axes = axes.T @ target
+    blocks = list(gen_batches(n_some, chunk))
+
+    def target(block: slice) -> np.ndarray:
+        return (getattr(some[block], field).double().numpy() - found.mean) / size
+
+    def decoded(block: slice, n_kept: int) -> np.ndarray:
+        kept = np.where(np.arange(n_components) < n_kept, codes[block], 0.0)
+        values = map_batches(module, decode, Dataset(kept), dtype, chunk)
+        return (values - found.mean) / size
+
+    on_axes = sum(axes[block].T @ target(block) for block in blocks)
     sums = np.zeros(n_components + 1)
-    for n_kept in range(1, n_components + 1):
-        kept = np.where(np.arange(n_components) < n_kept, codes, 0.0)
-        kept = Dataset(kept, condition=some.condition)
-        decoded = map_batches(module, decode, kept, dtype, chunk) / size
-        if n_kept == n_components:
-            sums[n_kept] = 1 - np.square(decoded - mean - target).sum() / total
-            break
-        decoded -= decoded.mean(axis=0)
-        of_decoded = axes[:, :n_kept].T @ decoded
+    for n_kept in range(1, n_components):
+        total = squares = common = of_decoded = 0.0
+        for block in blocks:
+            x, y = decoded(block, n_kept), target(block)
+            total = total + x.sum(axis=0)
+            squares = squares + np.einsum("ij,ij->j", x, x)
+            common = common + np.einsum("ij,ij->j", x, y)
+            of_decoded = of_decoded + axes[block, :n_kept].T @ x
         of_target = on_axes[:n_kept]
-        left = np.square(decoded).sum(axis=0) - np.square(of_decoded).sum(axis=0)
-        common = (decoded * target).sum(axis=0) - (of_decoded * of_target).sum(axis=0)
-        curved = left > 1e-9 * np.square(decoded).sum(axis=0)
+        squares -= total**2 / n_some
+        left = squares - np.square(of_decoded).sum(axis=0)
+        common -= (of_decoded * of_target).sum(axis=0)
+        curved = left > 1e-9 * squares
         gain = np.square(common[curved]) / left[curved]
-        sums[n_kept] = (np.square(of_target).sum() + gain.sum()) / total
+        sums[n_kept] = np.square(of_target).sum() + gain.sum()
+    whole = (decoded(block, n_components) - target(block) for block in blocks)
+    sums[-1] = 1 - sum(np.square(error).sum() for error in whole)
     last = max(sums[-1], 0.0)
     return np.diff(np.maximum.accumulate(np.clip(sums, 0.0, last)))
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import subspace_angles
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -117,6 +118,15 @@ def test_explained_variance_ratio_adds_up_to_r2(X):
 
         assert (ratio >= 0).all()
         assert ratio.sum() == pytest.approx(reconstruction_r2(ae, X), abs=1e-9)
+
+
+def test_shares_of_variance_do_not_depend_on_chunks(low_rank_X):
+    whole = quick(4).fit(low_rank_X).explained_variance_ratio_
+
+    with config_context(working_memory=1e-1):  # some samples at a time
+        chunked = quick(4).fit(low_rank_X).explained_variance_ratio_
+
+    assert_allclose(chunked, whole, atol=1e-6)
 
 
 def test_explained_variance_ratio_is_what_the_first_codes_explain():
