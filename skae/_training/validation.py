@@ -215,7 +215,7 @@ def select(runs: list[Run], results: list[list[TrainedModule]]) -> Selection:
     # More tests find more by chance.
     n_errors = BLOCKS_ERRORS if len(runs) == 1 else FOLDS_ERRORS
     sizes = [size for run in runs for size in run.blocks]
-    n_steps = candidates[place].n_steps
+    n_steps = results[0][place].n_steps  # pooled losses are at the first one's steps
     share = significant_share(validation, n_steps, n_errors, sizes)
     unclear = share == 0 and _gain(validation) > LEAST_GAIN
     if runs[0].describes_all and (share > 0 or candidates[place].best_step == 0):

@@ -187,6 +187,18 @@ def test_folds_are_pooled_by_share_of_the_budget():
     assert [len(losses) for losses in pooled.losses] == [7, 7, 7]
 
 
+def test_the_share_is_of_the_first_folds_budget():
+    """The last fold may have fewer steps: 10 of 10 is all, not 10 of 8."""
+    runs = [Run("fold 1", valid=np.arange(3)), Run("fold 2", valid=np.arange(3))]
+    falls = [np.full(3, 2.0), np.full(3, 1.0)]
+    results = [
+        [result(Validation([0, n_steps], falls, [2.0, 1.0]), n_steps)]
+        for n_steps in (10, 8)
+    ]
+    assert select(runs, results).share == 1.0
+    assert select(runs[::-1], results[::-1]).share == 1.0
+
+
 def test_an_unclear_gain_asks_for_further_validation_sets():
     random_state = np.random.RandomState(0)
     runs = plan(1000, True, 0.1, 1, random_state)
