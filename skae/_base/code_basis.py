@@ -132,7 +132,9 @@ def explained_variance_ratio(
 
     def decoded(block: slice, n_kept: int) -> np.ndarray:
         kept = np.where(np.arange(n_components) < n_kept, codes[block], 0.0)
-        values = map_batches(module, decode, Dataset(kept), dtype, chunk)
+        condition = None if some.condition is None else some[block].condition.numpy()
+        kept = Dataset(kept, condition=condition)
+        values = map_batches(module, decode, kept, dtype, chunk)
         return (values - found.mean) / size
 
     on_axes = sum(axes[block].T @ target(block) for block in blocks)

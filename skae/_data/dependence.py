@@ -105,8 +105,11 @@ def has_drift(dataset: Dataset) -> bool:
     if dataset.index is not None:
         places = dataset.index[places]
     features = np.unique(np.linspace(0, n_features - 1, DRIFT_FEATURES).astype(int))
-    values = dataset.x[places][:, features]
-    ranks = rankdata(values.toarray() if issparse(values) else values, axis=0)
+    if issparse(dataset.x):
+        values = dataset.x[places][:, features].toarray()
+    else:  # both at once, as a sample may have many features
+        values = dataset.x[np.ix_(places, features)]
+    ranks = rankdata(values, axis=0)
     sides = ranks[: len(before)], ranks[len(before) :]
     errors = sum(side.var(axis=0, ddof=1) / len(side) for side in sides)
     difference = np.abs(sides[1].mean(axis=0) - sides[0].mean(axis=0))

@@ -104,14 +104,11 @@ class AutoencoderNet(skorch.NeuralNet):
         Number of checks without a lower validation loss that end the run; None never
         does.
 
-    guarded : bool, default=False
-        Return to the initial weights if their training loss is lower, too: a sample that
-        outweighs all others may have been made worse without being in the validation
-        set.
-
-    margin : float, default=0.0
-        How much higher the loss may be for that, in units of 1 plus the initial one's
-        size. Losses of nothing but the reconstruction have no margin.
+    margin : float, default=None
+        Return to the initial weights if the training loss has risen by more, in units of
+        1 plus its size: a sample that outweighs all others may have been made worse
+        without being in the validation set. Losses of nothing but the reconstruction have
+        no margin. None does not compare.
 
     repeats : Validation, default=None
         Validation of the run that this one repeats on more samples; callbacks read the
@@ -140,8 +137,7 @@ class AutoencoderNet(skorch.NeuralNet):
         n_steps,
         check_every=1,
         patience=None,
-        guarded=False,
-        margin=0.0,
+        margin=None,
         repeats=None,
         compares=False,
         seed=0,
@@ -152,7 +148,6 @@ class AutoencoderNet(skorch.NeuralNet):
         self.n_steps = n_steps
         self.check_every = check_every
         self.patience = patience
-        self.guarded = guarded
         self.margin = margin
         self.repeats = repeats
         self.compares = compares
@@ -214,7 +209,7 @@ class AutoencoderNet(skorch.NeuralNet):
         self._check()
         sized = getattr(self.criterion_, "sizes_gradients", False)
         initial_losses = None
-        if self.guarded or sized:
+        if self.margin is not None or sized:
             initial_losses = self._train_losses(batches)
         if sized:
             self.optimizer_.unit = self._gradient_unit(initial_losses)
@@ -377,7 +372,8 @@ class AutoencoderNet(skorch.NeuralNet):
         """Load the best weights, or the initial ones."""
         for stopper in self._stoppers:
             stopper.restore()
-        if self.guarded and any(stopper.kept_step for stopper in self._stoppers):
+        has_trained = any(stopper.kept_step for stopper in self._stoppers)
+        if self.margin is not None and has_trained:
             losses = self._train_losses(batches)
             sized = getattr(self.criterion_, "sizes_gradients", False)
             margin = 0.0 if sized else self.margin

@@ -157,15 +157,12 @@ class Trainer:
     def _select(self) -> Selection:
         """Validate; the results, with a module each, are not kept during a refit."""
         results: list[list[TrainedModule]] = []
-        for n_done, run in enumerate(self.plan, start=1):
+        for run in self.plan:
             results.append(self.train(run))
-            if run.stage != "validate":
-                continue
-            selection = validation.select(self.plan[:n_done], results)
-            if not selection.is_unclear:
-                break
-        else:
-            selection = validation.select(self.plan, results)
+            if run.stage == "validate" or run is self.plan[-1]:
+                selection = validation.select(self.plan[: len(results)], results)
+                if not selection.is_unclear:
+                    break
         if self.looks_ahead and selection.share > 0:
             run = replace(
                 validation.look_ahead(len(self.dataset)),
@@ -286,7 +283,6 @@ class Trainer:
             n_steps=n_steps,
             check_every=max(1, n_steps // N_CHECKS),
             patience=None if run.stage == "forward" else settings.patience,
-            guarded=True,
             # Without validation, codebooks and priors may cost some reconstruction.
             margin=0.0 if settings.early_stopping or settings.online else 10.0,
             repeats=run.repeats,

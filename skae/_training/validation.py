@@ -262,19 +262,16 @@ def draw_blocks(
     """Draw disjoint sets of five blocks of contiguous units, ``n_valid`` in each set."""
     n_sets = max(1, n_units // n_valid)
     n_blocks = min(N_BLOCKS, n_valid)
-    # Blocks, and gaps of what is left over, in random order.
     lengths = [len(part) for part in np.array_split(np.arange(n_valid), n_blocks)]
+    order = random_state.permutation(n_sets * n_blocks)
+    widths = np.array(lengths)[order % n_blocks]
+    # What is left over lies between blocks, at random.
     n_left = n_units - n_sets * n_valid
-    drawn = random_state.permutation(n_sets * n_blocks + n_left)
-    widths = np.ones(len(drawn), dtype=int)
-    widths[drawn < n_sets * n_blocks] = 0
-    is_block = drawn < n_sets * n_blocks
-    widths[is_block] = np.array(lengths)[drawn[is_block] % n_blocks]
-    starts = np.cumsum([0, *widths[:-1]])
+    gaps = np.sort(random_state.randint(n_left + 1, size=len(order)))
+    starts = gaps + np.cumsum(widths) - widths
     sets: list[list[np.ndarray]] = [[] for _ in range(n_sets)]
-    for place in np.flatnonzero(is_block):
-        block = np.arange(starts[place], starts[place] + widths[place])
-        sets[drawn[place] // n_blocks].append(block)
+    for number, start, width in zip(order, starts, widths, strict=True):
+        sets[number // n_blocks].append(np.arange(start, start + width))
     return sets
 
 

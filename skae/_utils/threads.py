@@ -121,9 +121,9 @@ class _LibraryThreads:
     """Run numpy, scipy and scikit-learn on one thread, then on as many as before.
 
     OpenMP's number of threads, in scikit-learn, belongs to the calling thread, as does
-    torch's.
-    That of OpenBLAS, in numpy and scipy, belongs to the process: the first thread inside
-    sets it to one, the last one restores it, and others compute on one thread meanwhile.
+    torch's. That of OpenBLAS, in numpy and scipy, belongs to the process: the first
+    thread inside sets it to one, the last one restores it, and others compute on one
+    thread meanwhile.
     """
 
     lock = threading.Lock()
