@@ -59,6 +59,22 @@ def test_small_components_of_many_samples_are_kept():
     np.testing.assert_allclose(found.deviations, X.std(axis=0), rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(300, 4), (4, 300)])
+@pytest.mark.parametrize("smallest", [1e-6, 1e-12])
+def test_components_above_rounding_error_are_kept(shape, smallest):
+    """Singular values of columns, or rows, that are orthogonal and centred exactly."""
+    signs = np.ones((4, 4))
+    signs[:, 0] = [1, -1, 1, -1]
+    signs[:, 1] = [1, 1, -1, -1]
+    signs[:, 2] = [1, -1, -1, 1]
+    X = signs[:, :3] * [1.0, 1e-3, smallest]
+    X = np.tile(X, (75, 1)) if shape[0] == 300 else np.tile(X, (1, 100))
+    found = statistics.describe(Dataset(X), 3)
+    width = 1 if shape[0] == 300 else 10  # each feature a hundred times
+    expected = width * np.array([1.0, 1e-3, smallest])
+    np.testing.assert_allclose(found.deviations, expected, rtol=1e-3)
+
+
 @pytest.mark.parametrize("shape", SHAPES.values())
 def test_directions_beyond_the_rank_are_zero(shape):
     random_state = np.random.RandomState(0)
