@@ -100,6 +100,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
         """Return what the module is initialised by, given the training set, too."""
         return describe(dataset, self.n_components, train)
 
+    def _resolve_architecture(self, dataset: Dataset) -> None:
+        """Set what a new module's architecture takes from the data."""
+
     def _update_hyperparameters(self, module: nn.Module) -> None:
         """Set parameters that may differ from those of an earlier fit to resume."""
 
@@ -162,6 +165,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             dataset = self._make_dataset(X, y)
             self._check_probabilities(dataset)
             groups = self._check_groups(groups, len(dataset))
+            self._resolve_architecture(dataset)
             earlier = None
             if self.warm_start and hasattr(self, "module_"):
                 self._check_architecture(
@@ -236,6 +240,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             self._check_probabilities(part)
             if resumes:
                 self._check_architecture(part, "partial_fit", "Clone the estimator")
+            else:
+                self._resolve_architecture(part)
             earlier = self.module_ if resumes else None
             state = self._online_state if resumes else None
             online = OnlineData(state, self.random_state)
@@ -444,7 +450,20 @@ class BaseAutoencoder(CallbackSupportMixin, FittedAutoencoder, metaclass=ABCMeta
             path.freeze_range()
         if self._orders_codes:
             ratio = code_basis.explained_variance_ratio(*arguments)
-            self.explained_variance_ratio_ = ratio
+            self._set_variances(ratio, dataset)
+
+    def _set_variances(self, ratio: np.ndarray, dataset: Dataset) -> None:
+        """Set the attributes of PCA that are about variances."""
+        n_samples, n_components = len(dataset), len(ratio)
+        total = float(self.module_.target_spread.square().sum())
+        total *= n_samples / max(n_samples - 1, 1)  # unbiased, as PCA's
+        n_left = min(n_samples, dataset.n_features) - n_components
+        left = total * (1 - ratio.sum())
+        self.n_components_ = n_components
+        self.mean_ = self.module_.inputs.mean.cpu().numpy().copy()
+        self.explained_variance_ratio_ = ratio
+        self.explained_variance_ = total * ratio
+        self.noise_variance_ = left / n_left if n_left > 0 else 0.0
 
 
 @contextmanager

@@ -4,11 +4,16 @@ Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural network
 Science 313, 2006.
 """
 
+from numbers import Integral, Real
+
 import numpy as np
 
 from skae._base.estimator import AT_LEAST_ONE
 from skae._base.reconstruction import ReconstructionAutoencoder
+from skae._data.dataset import Dataset
+from skae._data.statistics import Statistics, describe
 from skae._utils.docstrings import documented
+from skae._utils.sklearn_compat import Interval
 from skae._utils.warnings import warn_caller
 from skae.exceptions import OvercompleteWarning
 
@@ -27,9 +32,12 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=2
+    n_components : int, float or None, default=2
         Number of components of a code, the width of the bottleneck. From ``n_features``
-        on, an autoencoder can copy its input, and ``fit`` warns.
+        on, an autoencoder can copy its input, and ``fit`` warns. A float between 0 and 1
+        is the share of the variance that PCA is to explain, with as few components as
+        possible; the autoencoder explains at least as much. None is the smaller of
+        ``n_samples`` and ``n_features``. See ``n_components_`` for the number.
 
     loss : {"squared_error", "absolute_error", "huber", "bernoulli"}, \
             default="squared_error"
@@ -53,6 +61,19 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
         component explains in addition to the previous ones. The sum is R2, and the
         cumulative sum what the first components explain if they are decoded with the
         later ones at their mean, and each feature is regressed on the result and on them.
+
+    explained_variance_ : ndarray of shape (n_components,)
+        The same in the squared units of X: shares of the total variance.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature of the training data, in the units of X.
+
+    n_components_ : int
+        Number of components.
+
+    noise_variance_ : float
+        Variance that is not explained, per further principal component that there is, in
+        the squared units of X.
 
     {attributes}
 
@@ -86,6 +107,7 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
 
     _parameter_constraints: dict = {
         **ReconstructionAutoencoder._parameter_constraints,
+        "n_components": [AT_LEAST_ONE, Interval(Real, 0, 1, closed="neither"), None],
         "n_init": [AT_LEAST_ONE],
     }
 
@@ -136,11 +158,33 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
     def _n_initializations(self) -> int:
         return self.n_init
 
+    def _resolve_architecture(self, dataset: Dataset) -> None:
+        self.n_components_ = self._count_components(dataset)
+
+    def _count_components(self, dataset: Dataset) -> int:
+        if isinstance(self.n_components, Integral):
+            return self.n_components
+        most = min(len(dataset), dataset.n_features)
+        if self.n_components is None:
+            return most
+        found = describe(dataset, most)
+        explained = np.cumsum(np.square(found.deviations))
+        wanted = self.n_components * np.square(found.spread).sum()
+        return min(1 + int(np.searchsorted(explained, wanted)), most)
+
+    def _describe(self, dataset: Dataset, train: Dataset) -> Statistics:
+        return describe(dataset, self.n_components_, train)
+
+    def _describe_architecture(self, dataset: Dataset) -> dict:
+        own = {"n_components": self.n_components_}
+        return {**super()._describe_architecture(dataset), **own}
+
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)
-        if self.n_components >= X.shape[1]:
+        n_components = min(X.shape) if self.n_components is None else self.n_components
+        if n_components >= X.shape[1]:
             warn_caller(
-                f"n_components={self.n_components} should be less than n_features="
+                f"n_components={n_components} should be less than n_features="
                 f"{X.shape[1]}: an overcomplete code can copy the input. Lower "
                 "n_components, or use a regularised class: DenoisingAE, SparseAE or "
                 "ContractiveAE.",

@@ -64,6 +64,19 @@ class ContractiveAE(ReconstructionAutoencoder):
         cumulative sum what the first components explain if they are decoded with the
         later ones at their mean, and each feature is regressed on the result and on them.
 
+    explained_variance_ : ndarray of shape (n_components,)
+        The same in the squared units of X: shares of the total variance.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature of the training data, in the units of X.
+
+    n_components_ : int
+        Number of components.
+
+    noise_variance_ : float
+        Variance that is not explained, per further principal component that there is, in
+        the squared units of X.
+
     {attributes}
 
     See Also

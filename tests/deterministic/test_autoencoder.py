@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import threading
+import warnings
 from functools import partial
 
 import joblib
@@ -127,6 +128,35 @@ def test_shares_of_variance_do_not_depend_on_chunks(low_rank_X):
         chunked = quick(4).fit(low_rank_X).explained_variance_ratio_
 
     assert_allclose(chunked, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_components", [0.3, 0.9, 0.999999, None, 3])
+@pytest.mark.parametrize("shape", [(60, 7), (9, 30)])
+def test_n_components_and_variances_are_pcas(n_components, shape):
+    """Without training the model is PCA, and so are its attributes."""
+    random_state = np.random.RandomState(0)
+    X = random_state.normal(size=shape) * np.logspace(0, 3, shape[1]) + 1e4
+    pca = PCA(n_components, svd_solver="full").fit(X)
+    ae = AutoencoderTransformer(n_components, max_iter=1, learning_rate=1e-30)
+    with warnings.catch_warnings(action="ignore", category=OvercompleteWarning):
+        ae.fit(X)
+
+    assert ae.n_components_ == pca.n_components_ == ae.transform(X).shape[1]
+    assert_allclose(ae.mean_, pca.mean_)
+    scale = dict(rtol=1e-6, atol=1e-9 * pca.explained_variance_[0])
+    assert_allclose(ae.explained_variance_, pca.explained_variance_, **scale)
+    assert_allclose(ae.noise_variance_, pca.noise_variance_, **scale)
+
+
+def test_a_share_of_the_variance_is_exceeded_by_few_components():
+    X = load_digits().data[:400]
+    ae = AutoencoderTransformer(0.6, random_state=0).fit(X)
+    assert ae.n_components_ == PCA(0.6).fit(X).n_components_
+    assert ae.explained_variance_ratio_.sum() >= 0.6
+    again = AutoencoderTransformer(0.6, random_state=0)
+    for part in (X[:200], X[200:]):
+        again.partial_fit(part)
+    assert again.n_components_ == again.transform(X).shape[1]
 
 
 def test_explained_variance_ratio_is_what_the_first_codes_explain():

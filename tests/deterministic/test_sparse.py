@@ -209,6 +209,8 @@ def test_the_weight_of_a_penalty_is_adapted_to_the_sparsity(sparsity):
 
 
 def test_penalties_end_before_training_ends():
+    # Unseeded, no more than 32 of 96 activations were positive once in a while.
+    torch.manual_seed(0)
     module = sparse_module("l1")
     x = torch.randn(16, D)
     counts = {}
