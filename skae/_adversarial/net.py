@@ -85,10 +85,9 @@ class AdversarialNet(AutoencoderNet):
         self._error = None
         super()._run_epochs(batches, train, valid)
 
-    def run_single_epoch(self, *arguments, **fit_params) -> None:
-        self.optimizer_.gather()
+    def _prepare_steps(self) -> None:
+        super()._prepare_steps()
         self._plain = written_out(self.module_, self.criterion_.reconstruction)
-        super().run_single_epoch(*arguments, **fit_params)
 
     def _differentiate(self, batch: Batch) -> Tensor:
         if self._plain is None:

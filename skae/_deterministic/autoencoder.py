@@ -176,8 +176,10 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
         return describe(dataset, self.n_components_, train)
 
     def _describe_architecture(self, dataset: Dataset) -> dict:
-        own = {"n_components": self.n_components_}
-        return {**super()._describe_architecture(dataset), **own}
+        own = super()._describe_architecture(dataset)
+        if not isinstance(self.n_components, Integral):
+            own["n_components"] = self.n_components_
+        return own
 
     def _check_parameters(self, X: np.ndarray) -> None:
         super()._check_parameters(X)

@@ -76,13 +76,16 @@ class FlatAdamW(torch.optim.Optimizer):
         group = {**self.defaults, **param_group}
         self.param_groups.append({**group, "params": list(group["params"])})
 
-    def gather(self) -> None:
-        """Let the trained parameters share one vector, and their gradients another."""
+    def gather(self) -> bool:
+        """Let the trained parameters share one vector, and their gradients another.
+
+        Returns whether they were others before.
+        """
         parameters = self.param_groups[0]["params"]
         trained = [p for p in parameters if p.requires_grad]
         if self._gathered is not None:
             if [id(p) for p in trained] == [id(p) for p in self._gathered]:
-                return
+                return False
             self.release()
         self._gathered = trained
         n_members = self.n_members
@@ -108,6 +111,7 @@ class FlatAdamW(torch.optim.Optimizer):
         self.n_steps = torch.zeros((), device=device, dtype=torch.float32)
         for parameter, layout in zip(trained, layouts, strict=True):
             parameter.grad = self.gradient.as_strided(*layout)
+        return True
 
     def release(self) -> None:
         """Copy every parameter to memory of its own, and free the vectors."""

@@ -195,16 +195,23 @@ class AutoencoderNet(skorch.NeuralNet):
         self._call = calls_with_own_draws(self.module_, self.seed, device)
         self.step_ = 0
         self.stopped_ = False
+        self._least: dict[str, float] = {}
         self._valid = None if valid is None else self.prepare(valid[:])
+        self._states: dict[int, dict[str, Tensor]] = {}
+        parts = [*self.module_.modules(), *self.criterion_.modules()]
+        own = any(type(part).train is not nn.Module.train for part in parts)
+        self._parts = None if own else parts
         self._stoppers = [
-            EarlyStopping(partial(self._state, member), self.patience)
+            EarlyStopping(partial(self._read, member), self.patience)
             for member in range(self.n_members)
         ]
         self._scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
         # Some losses and modules change in the course of training.
         trained = self.module_, self.criterion_
         self._progressing = [part for part in trained if hasattr(part, "done")]
-        self._hooked = any(_overrides(c, BATCH_HOOKS) for _, c in self.callbacks_)
+        callbacks = [callback for _, callback in self.callbacks_]
+        self._observed = any(type(c) not in (EpochTimer, EpochHook) for c in callbacks)
+        self._hooked = any(_overrides(c, BATCH_HOOKS) for c in callbacks)
         batches = self.get_iterator(train, training=True)
         self._check()
         sized = getattr(self.criterion_, "sizes_gradients", False)
@@ -238,8 +245,9 @@ class AutoencoderNet(skorch.NeuralNet):
         return self.stopped_ or self.step_ >= self.n_steps
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        self.optimizer_.gather()  # a callback may have frozen or unfrozen parameters
-        self._gradient = written_out(self.module_, self.criterion_)
+        # A callback may have frozen or unfrozen parameters, or hooked layers.
+        if self.optimizer_.gather() or self._observed:
+            self._prepare_steps()
         # A running sum: a tensor kept from each step would pin down freed memory.
         first = self.step_
         total = torch.zeros((), device=self.device, dtype=torch.float32)
@@ -266,6 +274,11 @@ class AutoencoderNet(skorch.NeuralNet):
         for name, value in terms.items():
             self.history.record(f"train_{name}", float(value) / n_steps)
         self._record(float(total) / n_steps)
+
+    def _prepare_steps(self) -> None:
+        """Find what is to be trained, at first and whenever it may have changed."""
+        self._gradient = written_out(self.module_, self.criterion_)
+        self._states.clear()
 
     def train_step(self, batch: Batch, **fit_params) -> Tensor:
         if not self.module_.training:  # a validation check switched it off
@@ -316,6 +329,19 @@ class AutoencoderNet(skorch.NeuralNet):
             group["lr"] = self.lr * factor
 
     # Validation, and the weights to keep.
+
+    def _read(self, member: int) -> dict[str, Tensor]:
+        """The same, found once: training changes tensors in place."""
+        if member not in self._states:
+            self._states[member] = self._state(member)
+        return self._states[member]
+
+    def _set_training(self, training: bool = True) -> None:
+        if self._parts is None:  # a user's ``train`` may do more
+            super()._set_training(training)
+            return
+        for part in self._parts:  # at a fifth of the cost of module.train()
+            part.training = training
 
     def _state(self, member: int) -> dict[str, Tensor]:
         """The present weights of a member."""
@@ -410,9 +436,9 @@ class AutoencoderNet(skorch.NeuralNet):
 
     def _record_loss(self, name: str, value: float) -> None:
         """With the flag for a new best, which skorch's own callbacks look for."""
-        earlier = [epoch[name] for epoch in self.history[:-1]]
         self.history.record(name, value)
-        self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
+        self.history.record(f"{name}_best", value < self._least.get(name, math.inf))
+        self._least[name] = min(value, self._least.get(name, math.inf))
 
     # After training.
 
@@ -424,7 +450,7 @@ class AutoencoderNet(skorch.NeuralNet):
         self.optimizer_.release()
         self.module_.eval()
         trained = [self._trained(member) for member in range(self.n_members)]
-        self._stoppers = self._valid = self._gradient = None
+        self._stoppers = self._valid = self._gradient = self._states = None
         return trained
 
     def _trained(self, member: int) -> TrainedModule:

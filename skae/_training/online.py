@@ -37,12 +37,10 @@ class OnlineNet(AutoencoderNet):
         self.optimizer_state = optimizer_state
         self._values = self._averaged = None
 
-    def run_single_epoch(self, *arguments, **fit_params) -> None:
-        optimizer = self.optimizer_
-        optimizer.gather()
-        if optimizer.values is not self._values:  # first epoch, or parts were frozen
+    def _prepare_steps(self) -> None:
+        super()._prepare_steps()
+        if self.optimizer_.values is not self._values:
             self._begin()
-        super().run_single_epoch(*arguments, **fit_params)
 
     def _begin(self) -> None:
         optimizer = self.optimizer_
