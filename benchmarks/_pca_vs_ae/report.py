@@ -79,6 +79,49 @@ def describe_ratios(runs: pd.DataFrame) -> str:
     )
 
 
+def print_situations(frame: pd.DataFrame) -> None:
+    """Print a row per kind, and all runs above what is tolerated."""
+    table = make_table(
+        "New samples of tables as people have them: error of the AE over PCA's",
+        *("kind", "runs", "median", "geometric mean", "max", "tolerated", "above"),
+    )
+    above = frame[frame["ratio"] > frame["tolerated"]]
+    for kind, rows in frame.groupby("kind", sort=False):
+        ratio, limit = rows["ratio"], rows["tolerated"].iloc[0]
+        figures = ratio.median(), gmean(ratio.clip(lower=1e-6)), ratio.max()
+        cells = [f"{x:.3f}" for x in figures] + [f"{limit:.2f}", f"{sum(ratio > limit)}"]
+        table.add_row(str(kind), str(len(rows)), *cells)
+    console.print(table)
+    for run in above.itertuples():
+        console.print(
+            f"{run.kind}, {run.set}, k={run.k}, seed {run.seed}: {run.ratio:.3f}"
+        )
+
+
+def draw_situations(frame: pd.DataFrame, path: Path) -> None:
+    """Draw the ratios of each kind, sorted."""
+    kinds = list(frame.groupby("kind", sort=False))
+    figure, panels = plt.subplots(
+        1,
+        len(kinds),
+        figsize=(2.6 * len(kinds), 3.2),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for panel, (kind, rows) in zip(panels.ravel(), kinds, strict=True):
+        ratio = np.sort(rows["ratio"])
+        panel.axhline(1, color="black", linestyle="--", linewidth=1)
+        panel.axhline(rows["tolerated"].iloc[0], color="tab:red", linewidth=1)
+        panel.plot(np.linspace(0, 1, len(ratio)), ratio.clip(max=TOP), ".", markersize=4)
+        panel.set_title(f"{kind}\n{len(ratio)} runs", size=10)
+        panel.set_xlabel("share of runs")
+        panel.set_ylim(0, TOP + 0.03)
+    panels[0, 0].set_ylabel("error on new samples / PCA's")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def print_tuned(frame: pd.DataFrame) -> None:
     """Print a row per run, and the geometric mean of their ratios."""
     shown = {

@@ -4,7 +4,7 @@ Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural network
 Science 313, 2006.
 """
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from skae._base.reconstruction import ReconstructionAutoencoder
 from skae._data.dataset import Dataset
 from skae._data.statistics import Statistics, describe
 from skae._utils.docstrings import documented
-from skae._utils.sklearn_compat import Interval
+from skae._utils.sklearn_compat import Interval, RealNotInt
 from skae._utils.warnings import warn_caller
 from skae.exceptions import OvercompleteWarning
 
@@ -107,7 +107,11 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
 
     _parameter_constraints: dict = {
         **ReconstructionAutoencoder._parameter_constraints,
-        "n_components": [AT_LEAST_ONE, Interval(Real, 0, 1, closed="neither"), None],
+        "n_components": [
+            AT_LEAST_ONE,
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            None,
+        ],
         "n_init": [AT_LEAST_ONE],
     }
 

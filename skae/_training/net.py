@@ -198,9 +198,9 @@ class AutoencoderNet(skorch.NeuralNet):
         self._least: dict[str, float] = {}
         self._valid = None if valid is None else self.prepare(valid[:])
         self._states: dict[int, dict[str, Tensor]] = {}
-        parts = [*self.module_.modules(), *self.criterion_.modules()]
-        own = any(type(part).train is not nn.Module.train for part in parts)
-        self._parts = None if own else parts
+        layers = [*self.module_.modules(), *self.criterion_.modules()]
+        own = any(type(layer).train is not nn.Module.train for layer in layers)
+        self._layers = None if own else layers
         self._stoppers = [
             EarlyStopping(partial(self._read, member), self.patience)
             for member in range(self.n_members)
@@ -337,11 +337,11 @@ class AutoencoderNet(skorch.NeuralNet):
         return self._states[member]
 
     def _set_training(self, training: bool = True) -> None:
-        if self._parts is None:  # a user's ``train`` may do more
+        if self._layers is None:  # a user's ``train`` may do more
             super()._set_training(training)
             return
-        for part in self._parts:  # at a fifth of the cost of module.train()
-            part.training = training
+        for layer in self._layers:  # at a fifth of the cost of module.train()
+            layer.training = training
 
     def _state(self, member: int) -> dict[str, Tensor]:
         """The present weights of a member."""
