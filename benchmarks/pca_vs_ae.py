@@ -340,12 +340,13 @@ def compare_situation(situation: situations.Situation, seed: int, k: int) -> dic
     }
 
 
-def run_situations(path: Path, n_jobs: int, kinds: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Run all situations, or some kinds of them, in parallel; write and return them."""
+def run_situations(
+    chosen: list[situations.Situation], path: Path, n_jobs: int
+) -> pd.DataFrame:
+    """Run some situations in parallel; write and return the results."""
     runs = [
         (situation, seed, k)
-        for situation in situations.situations()
-        if not kinds or situation.kind in kinds
+        for situation in chosen
         for k in situation.components
         for seed in situation.seeds
     ]
@@ -438,9 +439,11 @@ def main() -> None:
         report.print_search(search_grid(plan, options.jobs))
         report.draw(frame, *encode_digits(plan), path.with_suffix(".png"))
         if options.full or options.quick:
-            kinds = ("groups",) if options.quick else ()
+            chosen = list(situations.situations())
+            if options.quick:
+                chosen = [s for s in chosen if s.kind == "series"][:1]
             path = path.with_name(f"{stem}_situations.csv")
-            found = run_situations(path, options.jobs, kinds)
+            found = run_situations(chosen, path, options.jobs)
             report.print_situations(found)
             report.draw_situations(found, path.with_suffix(".png"))
     report.console.print(
