@@ -174,7 +174,7 @@ class AutoencoderTransformer(ReconstructionAutoencoder):
         found = describe(dataset, most)
         explained = np.cumsum(np.square(found.deviations))
         wanted = self.n_components * np.square(found.spread).sum()
-        return min(1 + int(np.searchsorted(explained, wanted)), most)
+        return min(1 + int(np.searchsorted(explained, wanted, side="right")), most)
 
     def _describe(self, dataset: Dataset, train: Dataset) -> Statistics:
         return describe(dataset, self.n_components_, train)

@@ -15,7 +15,8 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skae._base.estimator import AT_LEAST_ONE, all_or_nothing
+from skae._base.all_or_nothing import all_or_nothing
+from skae._base.estimator import AT_LEAST_ONE
 from skae._data.checks import check_samples
 from skae._data.dataset import Dataset, chunk_size
 from skae._outliers.conformal import benjamini_hochberg, p_values

@@ -9,7 +9,8 @@ from torch.func import vmap
 from skae._data.dataset import Batch, MemberBatches
 from skae._nn.autoencoder import AutoencoderModule
 from skae._nn.stacking import call, can_stack, own_state, stack, unstack
-from skae._training.net import AutoencoderNet, TrainedModule
+from skae._training.net import AutoencoderNet
+from skae._training.trained import TrainedModule
 
 
 class EnsembleNet(AutoencoderNet):

@@ -8,7 +8,6 @@ epoch may be four steps or forty thousand. The net is discarded after training.
 import copy
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -27,8 +26,9 @@ from skae._data.dataset import (
 )
 from skae._nn.backprop import written_out
 from skae._training import schedule
-from skae._training.early_stopping import EarlyStopping, Validation
+from skae._training.early_stopping import EarlyStopping
 from skae._training.inference import prepare
+from skae._training.trained import TrainedModule
 from skae._utils.random import calls_with_own_draws
 
 # Below this share of the variance, gradients are rounding errors of float32.
@@ -37,52 +37,6 @@ LEAST_UNIT = 1e-7
 ROUNDING = 1e-6  # relative error of a mean loss
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-@dataclass
-class TrainedModule:
-    """A module at its best weights, and the course of its training.
-
-    Attributes
-    ----------
-    module : nn.Module
-        In evaluation mode; its tensors share no memory.
-
-    seed : int
-        Seed of its batches and draws.
-
-    n_steps, best_step : int
-        Budget of the run, and the step whose weights were kept (0 for the initial ones).
-
-    diverged_at : int or None
-        The step after which the loss was no longer finite.
-
-    reverted : bool
-        Whether the initial weights were kept because the others were worse.
-
-    validation : Validation
-        Validation losses; empty without a validation set.
-
-    calibration : Tensor
-        What ``module.calibrate`` returned for the validation set.
-
-    train_loss : float or None
-        Mean loss of the training samples, if it was asked for.
-
-    optimizer_state : dict of Tensor or None
-        For training to resume, see :class:`skae._training.online.OnlineNet`.
-    """
-
-    module: nn.Module
-    seed: int
-    n_steps: int
-    best_step: int
-    diverged_at: int | None
-    reverted: bool
-    validation: Validation
-    calibration: Tensor
-    train_loss: float | None = None
-    optimizer_state: dict[str, Tensor] | None = None
 
 
 class AutoencoderNet(skorch.NeuralNet):

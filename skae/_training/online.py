@@ -11,7 +11,8 @@ from torch import Tensor
 
 from skae._data.dataset import Batch, ShuffledBatches
 from skae._training import schedule
-from skae._training.net import AutoencoderNet, TrainedModule
+from skae._training.net import AutoencoderNet
+from skae._training.trained import TrainedModule
 
 
 class OnlineNet(AutoencoderNet):

@@ -16,9 +16,10 @@ from skae._training import validation
 from skae._training.adamw import FlatAdamW
 from skae._training.ensemble import EnsembleNet, can_train_together
 from skae._training.inference import prepare
-from skae._training.net import AutoencoderNet, EpochHook, TrainedModule, plain_history
+from skae._training.net import AutoencoderNet, EpochHook, plain_history
 from skae._training.online import OnlineNet
 from skae._training.settings import N_CHECKS, TrainingSettings
+from skae._training.trained import TrainedModule
 from skae._training.validation import Run, Selection
 from skae._utils.threads import count_weights, suitable_threads
 from skae._utils.torch_modes import construction

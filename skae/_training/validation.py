@@ -37,7 +37,7 @@ from torch import Tensor
 
 from skae._data.dependence import LAST_SHARE, Units
 from skae._training.early_stopping import Validation
-from skae._training.net import TrainedModule
+from skae._training.trained import TrainedModule
 
 FOLDS_BELOW = 150
 REFIT_BELOW = 2_000

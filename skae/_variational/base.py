@@ -19,7 +19,8 @@ from skae._base.transformer import torch_dtype
 from skae._data.dataset import Batch, Dataset
 from skae._data.statistics import Statistics, describe
 from skae._nn.linear_path import LinearPath, linear_paths
-from skae._training.net import AutoencoderNet, TrainedModule
+from skae._training.net import AutoencoderNet
+from skae._training.trained import TrainedModule
 from skae._training.trainer import Trainer
 from skae._utils.sklearn_compat import HasMethods, Interval, StrOptions
 from skae._utils.threads import libraries_on_one_thread

@@ -20,8 +20,8 @@ from skae._data.checks import check_table
 from skae._data.conditions import fit_labels
 from skae._data.dataset import Dataset
 from skae._training.inference import map_batches, to_device
-from skae._training.net import TrainedModule
 from skae._training.settings import TrainingSettings
+from skae._training.trained import TrainedModule
 from skae._training.trainer import Trainer
 from skae._utils.docstrings import documented
 from skae._utils.sklearn_compat import Interval, StrOptions

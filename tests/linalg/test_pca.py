@@ -9,17 +9,10 @@ from sklearn.decomposition import PCA
 from skae._data import statistics
 from skae._data.dataset import Dataset
 from skae._linalg.eigen import leading, leading_axes
+from tests.graded import GRADES, graded
 
 # One per way to compute them: by the covariance, inner products, or iteration.
 SHAPES = {"tall": (300, 12), "wide": (25, 90), "iterated": (200, 120)}
-
-
-def graded(shape, ratio, rotated, random_state):
-    """Samples whose features, or principal components, differ in scale by ``ratio``."""
-    X = random_state.normal(size=shape) * np.logspace(0, np.log10(ratio), shape[1])
-    if rotated:
-        X = X @ np.linalg.qr(random_state.normal(size=(shape[1], shape[1])))[0]
-    return X + random_state.normal(size=shape[1])
 
 
 def squared_error(X, mean, components):
@@ -28,17 +21,9 @@ def squared_error(X, mean, components):
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-@given(
-    exponent=st.floats(0, 8),
-    unit=st.sampled_from([1e-30, 1.0, 1e30]),
-    n_components=st.integers(1, 9),
-    rotated=st.booleans(),
-    seed=st.integers(0, 999),
-)
-def test_error_is_pcas_whatever_the_scales(
-    kind, exponent, unit, n_components, rotated, seed
-):
-    X = graded(SHAPES[kind], 10**exponent, rotated, np.random.RandomState(seed)) * unit
+@given(**GRADES, n_components=st.integers(1, 9))
+def test_error_is_pcas_whatever_the_scales(kind, n_components, **grades):
+    X = graded(SHAPES[kind], **grades)
     with pytest.MonkeyPatch.context() as patch:
         if kind == "iterated":
             patch.setattr(statistics, "DIRECT", 50)

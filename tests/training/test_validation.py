@@ -13,7 +13,7 @@ from skae import AutoencoderTransformer
 from skae._data.dataset import Dataset
 from skae._data.dependence import find_units
 from skae._training.early_stopping import Validation
-from skae._training.net import TrainedModule
+from skae._training.trained import TrainedModule
 from skae._training.validation import (
     FOLDS_BELOW,
     REFIT_BELOW,
