@@ -10,6 +10,11 @@ os.environ["MPLBACKEND"] = "agg"
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# A busy machine may take any time, and that is no error.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Tests are many small fits; threads would only wait for each other.
 torch.set_num_threads(1)

@@ -15,7 +15,7 @@ def output(reconstruction):
     return AutoencoderOutput(reconstruction, code=torch.zeros(len(reconstruction), 1))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**31 - 1))
 def test_squared_error_is_one_minus_r2(n_samples, n_features, seed):
     """Standardised residuals, weighted, are squared error over variance in X's units."""

@@ -54,7 +54,7 @@ def test_beside_a_users_network_the_map_moves_no_faster_for_more_inputs():
     torch.testing.assert_close(moved[0], torch.full((1, 2), 0.64))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds, st.floats(1e2, 1e6))
 def test_far_from_training_inputs_only_the_linear_map_is_left(seed, distance):
     torch.manual_seed(seed)
@@ -88,7 +88,7 @@ def test_a_given_box_stays():
     assert fixed.high.max() == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds, st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
 def test_standardizer_inverts(seed, offset, scale):
     rng = np.random.RandomState(seed)
@@ -113,7 +113,7 @@ def test_probability_inverts_logits_only():
     assert Probability().inverse(torch.tensor(0.0)).item() == 0.5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds, st.integers(1, 5))
 def test_turns_of_the_basis_add_up(seed, n_components):
     """Turning twice is turning by the composition, and the inverse undoes it."""

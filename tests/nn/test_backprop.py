@@ -44,7 +44,7 @@ def gradients(module):
     return [p.grad.clone() for p in module.parameters() if p.requires_grad]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(ACTIVATIONS)),
     st.sampled_from(sorted(LOSSES)),

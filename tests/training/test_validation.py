@@ -48,7 +48,7 @@ def trained(initialization, run):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 2 * REFIT_BELOW), st.booleans(), st.floats(0.05, 0.5))
 def test_plan_uses_every_sample_and_validates_on_others(n, stopping, fraction):
     n_valid = count_valid(n, fraction)
@@ -127,7 +127,7 @@ def test_correlated_samples_count_once():
     assert significant_share(lucky, 14, n_errors=2, sizes=[20] * 5) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(FOLDS_BELOW, 5000), st.floats(0.01, 0.9), st.integers(0, 1000))
 def test_the_validation_set_is_a_few_contiguous_blocks(n, fraction, seed):
     n_valid = count_valid(n, fraction)
@@ -139,7 +139,7 @@ def test_the_validation_set_is_a_few_contiguous_blocks(n, fraction, seed):
     assert (np.diff(valid) > 1).sum() < 5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(2, 400),
     n_groups=st.integers(2, 400),

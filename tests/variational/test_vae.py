@@ -154,7 +154,7 @@ def test_importance_weighted_bounds_converge_to_the_exact_likelihood(low_rank_X)
 
 
 @given(st.floats(-3, 3), st.floats(-4, 2))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_closed_form_kl_divergence_is_its_expectation(mean, log_variance):
     deviation = math.exp(log_variance / 2)
     # Quantiles of the posterior: deterministic integration instead of Monte Carlo.
@@ -170,7 +170,7 @@ def test_closed_form_kl_divergence_is_its_expectation(mean, log_variance):
 
 
 @given(st.integers(0, 2**31 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_sum_of_squares_plus_kl_is_the_elbo_with_fixed_noise(seed):
     """Sum of squares plus KL is the negative ELBO at a noise of sqrt(1/2), in any units,
     up to a constant."""
