@@ -58,24 +58,7 @@ class ContractiveAE(ReconstructionAutoencoder):
 
     Attributes
     ----------
-    explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of the training data (2,000 samples at most) that each
-        component explains in addition to the previous ones. The sum is R2, and the
-        cumulative sum what the first components explain if they are decoded with the
-        later ones at their mean, and each feature is regressed on the result and on them.
-
-    explained_variance_ : ndarray of shape (n_components,)
-        The same in the squared units of X: shares of the total variance.
-
-    mean_ : ndarray of shape (n_features,)
-        Mean of each feature of the training data, in the units of X.
-
-    n_components_ : int
-        Number of components.
-
-    noise_variance_ : float
-        Variance that is not explained, per further principal component that there is, in
-        the squared units of X.
+    {variances}
 
     {attributes}
 
